@@ -1,0 +1,100 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+// Products of other packages, by the name they have in this file.
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+/// One module of ours and, where it has one, its test target: `Sources/<name>` and `Tests/<name>Tests`.
+func module(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency]? = []) -> [Target] {
+    let library = Target.target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+    guard let tests else { return [library] }
+    return [
+        library,
+        .testTarget(
+            name: name + "Tests", dependencies: [.target(name: name)] + dependencies + tests,
+            swiftSettings: swiftSettings),
+    ]
+}
+
+let package = Package(
+    name: "cairn",
+    products: [
+        .executable(name: "cairn", targets: ["Appliance"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    ],
+    targets: [
+        // Thin shims over system libraries and CPU instructions.
+        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
+    ]
+        + module("KafkaProtocol", ["CChecksum", "CZstd", nioCore])
+        + module(
+            "KafkaListener", ["KafkaProtocol", nioCore, nioPosix, nioConcurrency, logging, deque],
+            tests: [nioEmbedded])
+        + module("GNSS", [nioCore])
+        + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
+        + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
+        + module("ObjectStore", ["CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
+        + module(
+            "Uplink",
+            ["WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", nioCore, httpClient, logging])
+        + module(
+            "Edge",
+            ["WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", nioCore, nioPosix, nioConcurrency, logging],
+            tests: [nioEmbedded])
+        + module(
+            "Cloud",
+            [
+                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", nioCore, nioPosix,
+                nioConcurrency, logging, deque,
+            ], tests: [nioEmbedded])
+        + module("Console", ["Cloud", "Edge", "Uplink", hummingbird, logging, nioCore], tests: nil)
+        + [
+            .executableTarget(
+                name: "Appliance",
+                dependencies: [
+                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
+                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, logging,
+                    nioCore, nioPosix,
+                ],
+                swiftSettings: swiftSettings),
+            .testTarget(
+                name: "Simulation",
+                dependencies: [
+                    "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Ledger", "Cloud", "KafkaProtocol",
+                    nioCore, logging,
+                ], path: "Tests/Simulation", swiftSettings: swiftSettings),
+        ]
+)
