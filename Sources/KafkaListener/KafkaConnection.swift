@@ -1,0 +1,63 @@
+public import NIOCore
+
+/// One client connection as a service sees it: who it is, where its work runs, and a place for the service's own state.
+///
+/// The mutable properties belong to ``eventLoop``; touching them from elsewhere traps (a broken invariant, not an input).
+public final class KafkaConnection: Sendable {
+    /// Unique within one listener, counted from 1.
+    public let id: UInt64
+    /// The peer's address where the transport has one.
+    public let peer: SocketAddress?
+    public let eventLoop: any EventLoop
+    /// Completes when the connection is gone: drop what waits for it then.
+    public let closeFuture: EventLoopFuture<Void>
+
+    private let facts: NIOLoopBoundBox<Facts>
+    private let closer: @Sendable () -> Void
+
+    private struct Facts {
+        var clientID: String?
+        var softwareName: String?
+        var softwareVersion: String?
+        var scratch: (any Sendable)?
+    }
+
+    /// - Parameter closer: closes the channel; may be called from any thread.
+    public init(
+        id: UInt64, peer: SocketAddress?, eventLoop: any EventLoop, closeFuture: EventLoopFuture<Void>,
+        closer: @escaping @Sendable () -> Void
+    ) {
+        self.id = id
+        self.peer = peer
+        self.eventLoop = eventLoop
+        self.closeFuture = closeFuture
+        self.facts = .makeBoxSendingValue(Facts(), eventLoop: eventLoop)
+        self.closer = closer
+    }
+
+    /// The client id of the newest request, `nil` before the first.
+    public internal(set) var clientID: String? {
+        get { facts.value.clientID }
+        set { facts.value.clientID = newValue }
+    }
+
+    /// What the client calls itself in ApiVersions 3 and later, for example `apache-kafka-java`.
+    public internal(set) var softwareName: String? {
+        get { facts.value.softwareName }
+        set { facts.value.softwareName = newValue }
+    }
+
+    public internal(set) var softwareVersion: String? {
+        get { facts.value.softwareVersion }
+        set { facts.value.softwareVersion = newValue }
+    }
+
+    /// Whatever the service wants to remember about this connection.
+    public var scratch: (any Sendable)? {
+        get { facts.value.scratch }
+        set { facts.value.scratch = newValue }
+    }
+
+    /// Closes the connection without answering what is in flight.
+    public func close() { closer() }
+}
