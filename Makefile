@@ -1,0 +1,47 @@
+# make run: builds Cairn, starts it and feeds it.    make test: passes all tests.
+SWIFT_FLAGS := -c release -Xswiftc -enable-testing
+BINARY := .build/release/cairn
+DATA ?= data
+export CAIRN_VENV := $(CURDIR)/.venv
+export CAIRN_BINARY := $(CURDIR)/$(BINARY)
+
+.PHONY: run build test test-swift test-interop lint setup bench clean help
+
+help:
+	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
+	@echo "make run REPLAY=F   the same, fed from a receiver capture"
+	@echo "make test           everything: format, unit tests, simulation, real clients and servers"
+	@echo "make bench          figures of docs/performance.md"
+
+run: build
+	@exec $(BINARY) up --data-dir $(DATA) $(if $(REPLAY),--replay $(REPLAY),--simulate) $(ARGS)
+
+build:
+	@scripts/system-packages build
+	@swift build $(SWIFT_FLAGS) --product cairn
+
+lint:
+	@swift format lint --strict --recursive Sources Tests Package.swift
+
+setup:
+	@scripts/system-packages test
+	@scripts/venv
+
+test: setup lint test-swift test-interop
+
+test-swift: setup
+	@swift build $(SWIFT_FLAGS) --build-tests
+	@swift test $(SWIFT_FLAGS) --skip-build
+
+test-interop: setup
+	@swift build $(SWIFT_FLAGS) --product cairn
+	@.venv/bin/python -m pytest -q Tests/Interop
+
+bench:
+	@scripts/system-packages bench
+	@scripts/venv
+	@swift build $(SWIFT_FLAGS)
+	@bench/run
+
+clean:
+	rm -rf .build .venv

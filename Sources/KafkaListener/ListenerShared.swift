@@ -1,0 +1,64 @@
+import KafkaProtocol
+import Logging
+import NIOCore
+import Synchronization
+
+/// What all connections of one listener share.
+final class ListenerShared: Sendable {
+    let configuration: KafkaListenerConfiguration
+    let service: any KafkaService
+    let versions: VersionTable
+    let requestBudget: ByteBudget
+    let assemblyBudget: ByteBudget
+    let counters = ListenerCounters()
+    let logger: Logger
+
+    private let registry = Mutex(Registry())
+
+    private struct Registry {
+        var isDraining = false
+        var lastID: UInt64 = 0
+        var drains: [UInt64: @Sendable (NIODeadline) -> Void] = [:]
+    }
+
+    init(configuration: KafkaListenerConfiguration, service: any KafkaService, logger: Logger) {
+        self.configuration = configuration
+        self.service = service
+        self.versions = VersionTable(apis: service.apis, features: service.features)
+        self.requestBudget = ByteBudget(limitBytes: max(0, configuration.inFlightBytesMax))
+        self.assemblyBudget = ByteBudget(limitBytes: max(0, configuration.assemblyBytesMax))
+        self.logger = logger
+    }
+
+    /// The id of a new connection, or `nil` when it is one too many or the listener is going down.
+    func admitConnection() -> UInt64? {
+        counters.connectionsAccepted.count()
+        let limit = configuration.connectionsMax
+        let id: UInt64? = registry.withLock { registry in
+            guard !registry.isDraining, registry.drains.count < limit else { return nil }
+            registry.lastID += 1
+            registry.drains[registry.lastID] = { _ in }
+            return registry.lastID
+        }
+        if id == nil { counters.connectionsRefused.count() } else { counters.connectionsOpen.count() }
+        return id
+    }
+
+    /// `drain` is called at shutdown, from any thread, with the time by which the connection must be gone.
+    func connectionReady(_ id: UInt64, drain: @escaping @Sendable (NIODeadline) -> Void) {
+        registry.withLock { $0.drains[id] = drain }
+    }
+
+    func connectionGone(_ id: UInt64) {
+        guard registry.withLock({ $0.drains.removeValue(forKey: id) }) != nil else { return }
+        counters.connectionsOpen.subtract(1, ordering: .relaxed)
+    }
+
+    func drainAll(until deadline: NIODeadline) {
+        let drains = registry.withLock { registry in
+            registry.isDraining = true
+            return Array(registry.drains.values)
+        }
+        for drain in drains { drain(deadline) }
+    }
+}
