@@ -1,0 +1,152 @@
+public import KafkaProtocol
+import Synchronization
+
+/// What the ledger says now: only what its log has made durable.
+///
+/// Every query is one short look under a lock and sees one state; two queries may see two. Queries never block on I/O.
+public final class LedgerView: Sendable {
+    /// Called on the sequencer's thread after each applied blob with the partitions that got new offsets, a new log
+    /// start, or came or went. Must return at once.
+    public typealias Listener = @Sendable ([TopicPartition]) -> Void
+
+    private let visible: Mutex<LedgerState>
+    private let listeners = Mutex<[UInt64: Listener]>([:])
+    private let nextToken = Atomic<UInt64>(1)
+
+    init(_ state: consuming sending LedgerState) {
+        visible = Mutex(state)
+    }
+
+    // MARK: Topics
+
+    public func topic(named name: String) -> TopicFacts? { visible.withLock { $0.topics.facts(named: name) } }
+
+    public func topic(id: KafkaUUID) -> TopicFacts? { visible.withLock { $0.topics.facts(id: id) } }
+
+    /// All topics by name.
+    public func topics() -> [TopicFacts] {
+        visible.withLock { $0.topics.all.values.map(\.facts) }.sorted { $0.name < $1.name }
+    }
+
+    public func partition(_ topicID: KafkaUUID, _ index: Int32) -> PartitionFacts? {
+        visible.withLock { $0.topics.partition(topicID, index)?.facts }
+    }
+
+    public func partition(topic name: String, _ index: Int32) -> PartitionFacts? {
+        visible.withLock { state in
+            state.topics.id(named: name).flatMap { state.topics.partition($0, index)?.facts }
+        }
+    }
+
+    // MARK: Extents
+
+    /// The extents that hold `offset` and what follows it, up to `maxBytes` of stored bytes; the first one is always
+    /// there, unless `offset` is at or beyond the high watermark or below the log start.
+    public func extents(
+        _ topicID: KafkaUUID, _ partition: Int32, from offset: Int64, maxBytes: Int, maxCount: Int = 1_000
+    ) -> [Extent] {
+        visible.withLock { $0.extents(topicID, partition, from: offset, maxBytes: maxBytes, maxCount: maxCount) }
+    }
+
+    /// The first extent that holds a record with a timestamp of `timestampMs` or later.
+    public func extent(_ topicID: KafkaUUID, _ partition: Int32, atOrAfter timestampMs: Int64) -> Extent? {
+        visible.withLock { $0.extent(topicID, partition, atOrAfter: timestampMs) }
+    }
+
+    /// The first extent that holds the largest timestamp of the partition.
+    public func extentOfMaxTimestamp(_ topicID: KafkaUUID, _ partition: Int32) -> Extent? {
+        visible.withLock { $0.extentOfMaxTimestamp(topicID, partition) }
+    }
+
+    /// Where the log would start if every leading extent were dropped that is wholly older than `olderThanMs` by its
+    /// records' timestamps or, where those lie in the future or are unknown (negative), by its commit time; and
+    /// then as many more as bring the partition down to `sizeBytesMax`.
+    public func logStartAfterRetention(
+        _ topicID: KafkaUUID, _ partition: Int32, olderThanMs: Int64?, sizeBytesMax: Int64?
+    ) -> Int64? {
+        visible.withLock {
+            $0.topics.partition(topicID, partition)
+                .map { facts in
+                    $0.logStartAfterRetention(facts, olderThanMs: olderThanMs, sizeBytesMax: sizeBytesMax)
+                }
+        }
+    }
+
+    // MARK: Groups
+
+    public func groups() -> [String] { visible.withLock { Array($0.groups.all.keys) }.sorted() }
+
+    public func groupExists(_ group: String) -> Bool { visible.withLock { $0.groups.all[group] != nil } }
+
+    public func groupOffset(_ group: String, _ topicID: KafkaUUID, _ partition: Int32) -> GroupOffset? {
+        visible.withLock { $0.groups.all[group]?[TopicPartition(topicID: topicID, partition: partition)] }
+    }
+
+    public func groupOffsets(_ group: String) -> [TopicPartition: GroupOffset] {
+        visible.withLock { $0.groups.all[group] ?? [:] }
+    }
+
+    // MARK: Sites
+
+    public func sites() -> [SiteFacts] {
+        visible.withLock { state in state.sites.all.map { name, site in site.facts(name) } }
+            .sorted { $0.site < $1.site }
+    }
+
+    public func site(_ site: String) -> SiteFacts? { visible.withLock { $0.sites.all[site]?.facts(site) } }
+
+    /// Nil for a lane that was never adopted from: its next sequence is 1.
+    public func lane(_ site: String, incarnation: String, lane: String) -> LaneFacts? {
+        visible.withLock { $0.sites.lane(site, incarnation, lane)?.facts(lane) }
+    }
+
+    // MARK: Objects and producers
+
+    public func object(_ key: String) -> ObjectFacts? { visible.withLock { $0.objects.facts(key) } }
+
+    /// Objects that no extent has named since `sinceMs` or longer, the longest first.
+    public func objectsUnreferenced(since sinceMs: Int64, limit: Int = 1_000) -> [ObjectFacts] {
+        visible.withLock { $0.objects.unreferenced(since: sinceMs, limit: limit) }
+    }
+
+    /// Objects marked for deletion and not yet forgotten, the oldest first: delete their bytes, then forget them.
+    public func objectsDeleting(limit: Int = 1_000) -> [ObjectFacts] {
+        visible.withLock { $0.objects.deleting(limit: limit) }
+    }
+
+    public func quarantinedObjects(limit: Int = 1_000) -> [ObjectFacts] {
+        visible.withLock { $0.objects.quarantined(limit: limit) }
+    }
+
+    /// The epoch the node's commits need at least.
+    public func nodeEpoch(_ nodeID: Int32) -> Int64? { visible.withLock { $0.nodes[nodeID]?.epoch } }
+
+    public func counts() -> LedgerCounts { visible.withLock { $0.counts() } }
+
+    /// The last blob of the log that is in view.
+    public var sequence: UInt64 { visible.withLock { $0.sequence } }
+
+    // MARK: Changes
+
+    /// Returns a token for `removeListener`.
+    public func addListener(_ listener: @escaping Listener) -> UInt64 {
+        let token = nextToken.wrappingAdd(1, ordering: .relaxed).oldValue
+        listeners.withLock { $0[token] = listener }
+        return token
+    }
+
+    public func removeListener(_ token: UInt64) {
+        listeners.withLock { _ = $0.removeValue(forKey: token) }
+    }
+
+    /// Shows `next` and takes the state shown until now.
+    func exchange(_ next: inout LedgerState) {
+        visible.withLock { swap(&$0, &next) }
+    }
+
+    func notify(_ changed: [TopicPartition]) {
+        guard !changed.isEmpty else { return }
+        let current = listeners.withLock { Array($0.values) }
+        for listener in current { listener(changed) }
+    }
+}
