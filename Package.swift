@@ -84,7 +84,7 @@ let package = Package(
                 "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", nioCore, nioPosix,
                 nioConcurrency, logging, deque,
             ], tests: [nioEmbedded])
-        + module("Console", ["Cloud", "Edge", "Uplink", hummingbird, logging, nioCore], tests: nil)
+        + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil)
         + [
             .executableTarget(
                 name: "Appliance",
