@@ -1,0 +1,97 @@
+/// Settings of one lane: values a user may change, nothing that acts.
+///
+/// Sizes are bytes. `validate()` names the first value that cannot work.
+public struct LaneConfiguration: Sendable, Equatable {
+    /// Name of the lane as the uplink and the cloud know it, e.g. `critical`.
+    public var name: String
+    /// Directory of this lane's segments and index; made when absent.
+    public var directory: String
+    public var segmentSizeBytes: Int
+    /// Most bytes the live segments may take; reaching it rejects data, never control frames.
+    public var quotaBytes: Int
+    /// Under load at most one group commit in this time; an idle lane commits at once.
+    public var commitWindow: Duration
+    /// Most bytes of one group: one write and one fdatasync.
+    public var groupBytesMax: Int
+    /// Most bytes that may wait for the writer; more is answered `.overloaded`.
+    public var pendingBytesMax: Int
+    /// What stays on disk although it has been uploaded. The quota goes before it.
+    public var localRetention: LocalRetention
+    /// Idempotent producers remembered, over all partitions; the one unused longest is forgotten first.
+    public var producersMax: Int
+    /// Topic-partitions of this lane; a batch for one more is rejected.
+    public var partitionsMax: Int
+    /// Freed segments kept for reuse.
+    public var spareSegmentsMax: Int
+    public var engine: EngineChoice
+
+    /// How group commits reach the disk.
+    public enum EngineChoice: String, Sendable, CaseIterable {
+        /// io_uring when the kernel lets us, else pwrite. `CAIRN_WAL_ENGINE=pwrite` forces the fallback.
+        case automatic
+        /// pwrite and fdatasync, two system calls a group.
+        case pwrite
+    }
+
+    /// Uploaded segments kept for local readers.
+    public struct LocalRetention: Sendable, Equatable {
+        public var keepBytes: Int
+        /// Counted from the moment the segment was closed, by the monotonic clock; a restart counts anew.
+        public var keepAge: Duration
+
+        public init(keepBytes: Int = 0, keepAge: Duration = .zero) {
+            self.keepBytes = keepBytes
+            self.keepAge = keepAge
+        }
+    }
+
+    public init(
+        name: String, directory: String, segmentSizeBytes: Int = 64 << 20, quotaBytes: Int = 8 << 30,
+        commitWindow: Duration = .milliseconds(1), groupBytesMax: Int = 8 << 20, pendingBytesMax: Int = 64 << 20,
+        localRetention: LocalRetention = LocalRetention(), producersMax: Int = 8192, partitionsMax: Int = 8192,
+        spareSegmentsMax: Int = 2, engine: EngineChoice = .automatic
+    ) {
+        self.name = name
+        self.directory = directory
+        self.segmentSizeBytes = segmentSizeBytes
+        self.quotaBytes = quotaBytes
+        self.commitWindow = commitWindow
+        self.groupBytesMax = groupBytesMax
+        self.pendingBytesMax = pendingBytesMax
+        self.localRetention = localRetention
+        self.producersMax = producersMax
+        self.partitionsMax = partitionsMax
+        self.spareSegmentsMax = spareSegmentsMax
+        self.engine = engine
+    }
+}
+
+extension LaneConfiguration {
+    /// Largest record batch one frame can carry.
+    public var batchBytesMax: Int { groupBytesMax - GroupHeader.sizeBytes - FrameHeader.sizeBytes - Int(UInt8.max) * 4 }
+
+    /// Bytes at the end of a segment that only control frames may use, so that uploads can be recorded on a full disk.
+    var controlReserveBytes: Int { min(1 << 20, segmentSizeBytes / 16) / Block.sizeBytes * Block.sizeBytes }
+
+    /// Data is refused above this, so that control frames always still fit under the quota.
+    var dataQuotaBytes: Int { quotaBytes - min(segmentSizeBytes / 2, quotaBytes / 4) }
+
+    public func validate() throws(WALError) {
+        func demand(_ holds: Bool, _ message: String) throws(WALError) {
+            if !holds { throw .configuration("lane \(name): \(message)") }
+        }
+        try demand(segmentSizeBytes % Block.sizeBytes == 0, "segmentSizeBytes \(segmentSizeBytes) is no multiple of 4096")
+        try demand(segmentSizeBytes >= 16 * Block.sizeBytes, "segmentSizeBytes \(segmentSizeBytes) is below 65536")
+        try demand(segmentSizeBytes <= 1 << 30, "segmentSizeBytes \(segmentSizeBytes) is above 1 GiB")
+        try demand(groupBytesMax % Block.sizeBytes == 0, "groupBytesMax \(groupBytesMax) is no multiple of 4096")
+        try demand(groupBytesMax >= 2 * Block.sizeBytes, "groupBytesMax \(groupBytesMax) is below 8192")
+        let largest = segmentSizeBytes - controlReserveBytes
+        try demand(groupBytesMax <= largest / 2, "groupBytesMax \(groupBytesMax) is above half a segment, \(largest / 2)")
+        try demand(quotaBytes >= segmentSizeBytes, "quotaBytes \(quotaBytes) is below one segment of \(segmentSizeBytes)")
+        try demand(pendingBytesMax >= groupBytesMax, "pendingBytesMax \(pendingBytesMax) is below groupBytesMax")
+        try demand(producersMax > 0 && partitionsMax > 0, "producersMax and partitionsMax must be above 0")
+        try demand(producersMax <= 1 << 20 && partitionsMax <= 1 << 20, "producersMax, partitionsMax: at most 1048576")
+        try demand(spareSegmentsMax >= 0, "spareSegmentsMax \(spareSegmentsMax) is negative")
+        try demand(commitWindow >= .zero && commitWindow <= .seconds(10), "commitWindow is not in 0...10 s")
+    }
+}

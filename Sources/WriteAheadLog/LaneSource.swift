@@ -1,0 +1,50 @@
+/// A lane as the uplink sees it: read what is durable, record what has been planned and uploaded.
+///
+/// `LaneLog` is the real one; a simulation adapts `LaneCore`. LSNs are dense, start at 1 and never go back.
+public protocol LaneSource: Sendable {
+    var laneName: String { get }
+    /// Everything up to here survives a power cut and may be read. 0 when nothing has been written.
+    var durableLSN: UInt64 { get }
+    var uploadState: UploadState { get }
+    /// Durable batches from `lsn` on, at least one if there is any, in LSN order. `maxBytes` counts batch bytes.
+    func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice
+    /// Durable when it returns. Repeating an open plan is allowed and does nothing.
+    func recordPlan(_ plan: UploadPlan) async throws(WALError)
+    /// Durable when it returns. Repeating a finished upload is allowed and does nothing.
+    func recordUploaded(sequence: UInt64, lastLSN: UInt64) async throws(WALError)
+    /// `listener` is called on the writer's thread with the new durable LSN after each group; it must not block.
+    func addDurableListener(_ listener: @escaping @Sendable (UInt64) -> Void)
+}
+
+/// One site object to be: a contiguous range of LSNs under a sequence number, durable before the first PUT.
+public struct UploadPlan: Sendable, Equatable, Hashable {
+    /// Dense from 0 in one lane.
+    public var sequence: UInt64
+    public var firstLSN: UInt64
+    public var lastLSN: UInt64
+
+    public init(sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64) {
+        self.sequence = sequence
+        self.firstLSN = firstLSN
+        self.lastLSN = lastLSN
+    }
+}
+
+/// Where the uplink goes on after a restart.
+public struct UploadState: Sendable, Equatable {
+    /// Sequence of the next new plan.
+    public var nextSequence: UInt64 = 0
+    /// All LSNs up to here are in objects that are stored. Segments are freed up to here.
+    public var uploadedThrough: UInt64 = 0
+    /// Planned, not yet recorded as uploaded; by ascending sequence. To be repeated exactly as they are.
+    public var openPlans: [UploadPlan] = []
+
+    public init(nextSequence: UInt64 = 0, uploadedThrough: UInt64 = 0, openPlans: [UploadPlan] = []) {
+        self.nextSequence = nextSequence
+        self.uploadedThrough = uploadedThrough
+        self.openPlans = openPlans
+    }
+
+    /// First LSN no plan covers yet; the next plan starts here.
+    public var nextPlanLSN: UInt64 { (openPlans.last?.lastLSN ?? uploadedThrough) + 1 }
+}
