@@ -15,6 +15,8 @@ struct FrameJudge: Sendable {
     private var rejectedEnd: UInt64 = 0
     private var sums = RunningSums()
     private var line = Line()
+    /// All bytes that went through a checksum: what the promise of linear cost is tested by.
+    private(set) var summedBytes = 0
 
     /// The search for the end of a sentence, remembered between claims and between reads.
     private struct Line {
@@ -117,9 +119,10 @@ struct FrameJudge: Sendable {
         let stretch = UnsafeRawBufferPointer(rebasing: bytes[range])
         var isRight: Bool
         if position >= rejectedEnd {
+            summedBytes += stretch.count
             isRight = check(nil, (stretch, stream))
         } else {
-            sums.cover(UnsafeRawBufferPointer(rebasing: bytes[..<range.upperBound]), at: position)
+            summedBytes += sums.cover(UnsafeRawBufferPointer(rebasing: bytes[..<range.upperBound]), at: position)
             isRight = check(sums, (stretch, stream))
         }
         if !isRight { rejectedEnd = max(rejectedEnd, stream.upperBound) }

@@ -17,7 +17,8 @@ struct RunningSums: Sendable {
     private static let staleBytesMax: UInt64 = 8192
 
     /// Extends the sums to the end of `bytes`, which stand at `position`. Positions never go back.
-    mutating func cover(_ bytes: UnsafeRawBufferPointer, at position: UInt64) {
+    /// Returns how many bytes were new.
+    mutating func cover(_ bytes: UnsafeRawBufferPointer, at position: UInt64) -> Int {
         if sums.isEmpty || position > start + UInt64(sums.count - 1) {
             start = position
             sums.removeAll(keepingCapacity: true)
@@ -27,8 +28,9 @@ struct RunningSums: Sendable {
             start = position
         }
         let coveredBytes = Int(start + UInt64(sums.count - 1) - position)
-        guard coveredBytes < bytes.count else { return }
+        guard coveredBytes < bytes.count else { return 0 }
         extend(UnsafeRawBufferPointer(rebasing: bytes[coveredBytes...]))
+        return bytes.count - coveredBytes
     }
 
     private mutating func extend(_ bytes: UnsafeRawBufferPointer) {

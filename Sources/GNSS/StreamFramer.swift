@@ -37,6 +37,7 @@ public struct StreamFramer: Sendable {
     }
 
     public var bufferedBytes: Int { buffer.readableBytes }
+    var summedBytes: Int { judge.summedBytes }
 
     /// Where a frame seems to start of which the end has not arrived; nil while nothing is held up.
     public var claimPosition: UInt64? { isWaiting ? position + UInt64(unknownBytes) : nil }
