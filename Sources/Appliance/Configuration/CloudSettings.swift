@@ -1,0 +1,100 @@
+/// The settings of a cloud node, read and checked: plain values.
+struct CloudSettings: Sendable {
+    var dataDirectory: String
+    var nodeID: Int
+    var http: HostPort?
+    var kafka: KafkaSettings
+    var groupInitialDelay: Duration
+    var produceInterval: Duration
+    var produceObjectBytes: Int
+    var cacheBytes: Int
+    var retentionDefault: Duration
+    var retentionInterval: Duration
+    var retentionGrace: Duration
+    var adoptionInterval: Duration
+    var store: StoreSettings?
+    var log: LogSettings
+
+    /// - Parameter prefix: `cloud.` where the settings stand under a role, as in `cairn up`.
+    init(_ reader: SettingsReader, prefix: String = "") {
+        dataDirectory = reader.text("data-dir")
+        if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
+        nodeID = reader.count(prefix + "node-id")
+        http = reader.address(prefix + "http.listen")
+        kafka = KafkaSettings(reader, prefix: prefix)
+        groupInitialDelay = reader.duration(prefix + "kafka.group-initial-delay")
+        produceInterval = reader.duration(prefix + "produce.interval")
+        produceObjectBytes = reader.size(prefix + "produce.object-bytes")
+        cacheBytes = reader.size(prefix + "fetch.cache-bytes")
+        retentionDefault = reader.duration(prefix + "retention.default")
+        retentionInterval = reader.duration(prefix + "retention.interval")
+        retentionGrace = reader.duration(prefix + "retention.grace")
+        adoptionInterval = reader.duration(prefix + "adoption.interval")
+        store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
+        log = LogSettings(reader)
+    }
+}
+
+/// Where objects live.
+enum StoreSettings: Sendable {
+    struct S3: Sendable {
+        var bucket: String
+        /// Without slashes at its ends; may be empty.
+        var prefix: String
+        var endpoint: String
+        var region: String
+        var pathStyle: Bool
+        var accessKey: String
+        var secretKey: String
+        var sessionToken: String?
+    }
+
+    case directory(path: String)
+    case s3(S3)
+
+    /// Nil, with the problem noted, when it cannot be read.
+    init?(_ reader: SettingsReader, required: Bool) {
+        let url = reader.text("store.url")
+        if url.hasPrefix("dir:"), url.count > 4 {
+            self = .directory(path: String(url.dropFirst(4)))
+        } else if url.hasPrefix("s3://"), let s3 = S3(reader, url: url) {
+            self = .s3(s3)
+        } else {
+            if required || !url.isEmpty {
+                reader.refuse("store.url", "expected dir:/path, s3://bucket or s3://bucket/prefix, got '\(url)'")
+            }
+            return nil
+        }
+    }
+}
+
+extension StoreSettings.S3 {
+    fileprivate init?(_ reader: SettingsReader, url: String) {
+        let parts = url.dropFirst(5).split(separator: "/", maxSplits: 1).map(String.init)
+        guard let bucket = parts.first else { return nil }
+        self.bucket = bucket
+        prefix = parts.count > 1 ? parts[1].split(separator: "/").joined(separator: "/") : ""
+        region = reader.text("store.region")
+        endpoint = reader.optionalText("store.endpoint") ?? "https://s3.\(region).amazonaws.com"
+        pathStyle = reader.flag("store.path-style")
+        accessKey = reader.text("store.access-key")
+        secretKey = reader.text("store.secret-key")
+        sessionToken = reader.optionalText("store.session-token")
+        for (name, value) in [("store.access-key", accessKey), ("store.secret-key", secretKey)] where value.isEmpty {
+            reader.refuse(name, "is required for an s3:// store")
+        }
+        if !endpoint.hasPrefix("http://") && !endpoint.hasPrefix("https://") {
+            reader.refuse("store.endpoint", "expected a URL such as https://s3.example.org, got '\(endpoint)'")
+        }
+    }
+}
+
+struct LogSettings: Sendable {
+    var level: String
+    var json: Bool
+
+    init(_ reader: SettingsReader) {
+        level = reader.choice("log.level")
+        json = reader.choice("log.format") == "json"
+    }
+}

@@ -1,0 +1,233 @@
+/// The settings of a gateway, read and checked: plain values.
+struct EdgeSettings: Sendable {
+    var site: String
+    var dataDirectory: String
+    var http: HostPort?
+    var kafka: KafkaSettings
+    var topics: [TopicSettings]
+    var ntrip: NTRIPSettings?
+    var streams: [StreamSettings]
+    var lanes: [LaneSettings]
+    var uplink: UplinkSettings
+    var store: StoreSettings?
+    var log: LogSettings
+
+    /// - Parameter prefix: `edge.` where the settings stand under a role, as in `cairn up`.
+    init(_ reader: SettingsReader, prefix: String = "") {
+        site = reader.text(prefix + "site")
+        if !Self.isName(site) { reader.refuse(prefix + "site", "expected 1 to 64 letters, digits, '.', '_' or '-'") }
+        dataDirectory = reader.text("data-dir")
+        if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
+        http = reader.address(prefix + "http.listen")
+        kafka = KafkaSettings(reader, prefix: prefix)
+        topics = Self.topics(reader, prefix + "topics")
+        ntrip = NTRIPSettings(reader, prefix: prefix + "ntrip.")
+        streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }
+        lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
+        uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
+        store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
+        log = LogSettings(reader)
+    }
+
+    /// A name that may stand in an object key.
+    static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count) && text != "." && text != ".."
+            && text.utf8.allSatisfy { isNameByte($0) }
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        default: byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+        }
+    }
+
+    private static func topics(_ reader: SettingsReader, _ name: String) -> [TopicSettings] {
+        reader.list(name).compactMap { text in
+            reader.item(name, text, options: ["partitions"]).map { item in
+                let count = reader.option(name, item, "partitions", fallback: 1, in: 1...10_000)
+                return TopicSettings(name: item.head, partitions: count)
+            }
+        }
+    }
+
+    private static func streams(
+        _ reader: SettingsReader, _ name: String, role: StreamSettings.Role
+    ) -> [StreamSettings] {
+        reader.list(name).compactMap { text in
+            guard let item = reader.item(name, text, options: ["id", "topic", "record"]) else { return nil }
+            guard let address = try? SettingValue.address(item.head) else {
+                reader.refuse(name, "'\(item.head)': expected host:port, for example 0.0.0.0:5015")
+                return nil
+            }
+            let record = item.options["record"] ?? "epoch"
+            guard let granularity = RecordGranularity(rawValue: record) else {
+                reader.refuse(name, "record=\(record): expected frame or epoch")
+                return nil
+            }
+            return StreamSettings(
+                role: role, address: address, terminalID: item.options["id"], topic: item.options["topic"] ?? "gnss.raw",
+                record: granularity)
+        }
+    }
+}
+
+/// One record per frame or per epoch.
+enum RecordGranularity: String, Sendable {
+    case frame, epoch
+}
+
+struct KafkaSettings: Sendable {
+    var listen: HostPort?
+    var advertise: HostPort?
+    var connectionsMax: Int
+    var batchBytesMax: Int
+    var autoCreate: Bool
+    var partitions: Int
+
+    init(_ reader: SettingsReader, prefix: String) {
+        listen = reader.address(prefix + "kafka.listen")
+        advertise = reader.address(prefix + "kafka.advertise")
+        connectionsMax = reader.count(prefix + "kafka.connections-max")
+        batchBytesMax = reader.size(prefix + "kafka.batch-bytes-max")
+        autoCreate = reader.flag(prefix + "kafka.auto-create")
+        partitions = reader.count(prefix + "kafka.partitions")
+    }
+}
+
+struct TopicSettings: Sendable, Equatable {
+    var name: String
+    var partitions: Int
+}
+
+struct NTRIPSettings: Sendable {
+    struct Mountpoint: Sendable, Equatable {
+        /// `*` stands for every name.
+        var name: String
+        var password: String
+        var topic: String
+        var record: RecordGranularity
+    }
+
+    var listen: HostPort
+    var mountpoints: [Mountpoint]
+    var idle: Duration
+
+    /// Nil when the caster is switched off by an empty address.
+    init?(_ reader: SettingsReader, prefix: String) {
+        let topic = reader.text(prefix + "topic")
+        let record = RecordGranularity(rawValue: reader.choice(prefix + "record")) ?? .epoch
+        idle = reader.duration(prefix + "idle")
+        mountpoints = reader.list(prefix + "mountpoints").compactMap { text in
+            Self.mountpoint(reader, prefix + "mountpoints", text, topic: topic, record: record)
+        }
+        guard let address = reader.address(prefix + "listen") else { return nil }
+        listen = address
+    }
+
+    private static func mountpoint(
+        _ reader: SettingsReader, _ name: String, _ text: String, topic: String, record: RecordGranularity
+    ) -> Mountpoint? {
+        guard let item = reader.item(name, text, options: ["topic", "record"]) else { return nil }
+        let parts = item.head.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty else {
+            reader.refuse(name, "an entry is MOUNT:PASSWORD, with * for any mountpoint")
+            return nil
+        }
+        var granularity = record
+        if let word = item.options["record"] {
+            guard let known = RecordGranularity(rawValue: word) else {
+                reader.refuse(name, "record=\(word): expected frame or epoch")
+                return nil
+            }
+            granularity = known
+        }
+        return Mountpoint(
+            name: String(parts[0]), password: String(parts[1]), topic: item.options["topic"] ?? topic,
+            record: granularity)
+    }
+}
+
+/// A socket for bytes of receivers without a protocol around them.
+struct StreamSettings: Sendable, Equatable {
+    enum Role: Sendable, CaseIterable {
+        case tcpListen, tcpConnect, udpListen
+
+        var setting: String {
+            switch self {
+            case .tcpListen: "tcp.listen"
+            case .tcpConnect: "tcp.connect"
+            case .udpListen: "udp.listen"
+            }
+        }
+    }
+
+    var role: Role
+    var address: HostPort
+    var terminalID: String?
+    var topic: String
+    var record: RecordGranularity
+}
+
+struct LaneSettings: Sendable {
+    var name: String
+    var topics: [String]
+    var window: Duration
+    var quotaBytes: Int
+    var flush: Duration
+    var retainBytes: Int
+
+    init(_ reader: SettingsReader, name: String, prefix: String) {
+        self.name = name
+        topics = reader.list(prefix + "topics")
+        window = reader.duration(prefix + "window")
+        quotaBytes = reader.size(prefix + "quota")
+        flush = reader.duration(prefix + "flush")
+        retainBytes = reader.size(prefix + "retain")
+        for pattern in topics where pattern.dropLast().contains("*") {
+            reader.refuse(prefix + "topics", "'\(pattern)': a * may stand at the end only")
+        }
+    }
+}
+
+struct UplinkSettings: Sendable {
+    var enabled: Bool
+    var objectBytes: Int
+    var concurrency: Int
+    var announce: [String]
+
+    init(_ reader: SettingsReader, prefix: String) {
+        enabled = reader.flag(prefix + "enabled")
+        objectBytes = reader.size(prefix + "object-bytes")
+        concurrency = reader.count(prefix + "concurrency")
+        announce = reader.list(prefix + "announce")
+        for url in announce where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
+            reader.refuse(prefix + "announce", "'\(url)': expected http://HOST:PORT or https://HOST:PORT")
+        }
+    }
+}
+
+extension SettingsReader {
+    /// One entry of a list setting; a malformed one is noted.
+    func item(_ name: String, _ text: String, options: Set<String>) -> SettingItem? {
+        do {
+            return try SettingValue.item(text, options: options)
+        } catch {
+            refuse(name, error.expected)
+            return nil
+        }
+    }
+
+    func option(
+        _ name: String, _ item: SettingItem, _ option: String, fallback: Int, in range: ClosedRange<Int>
+    ) -> Int {
+        guard let text = item.options[option] else { return fallback }
+        do {
+            return try SettingValue.count(text, in: range)
+        } catch {
+            refuse(name, "\(option)=\(text): \(error.expected)")
+            return fallback
+        }
+    }
+}
