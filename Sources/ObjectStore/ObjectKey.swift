@@ -1,3 +1,5 @@
+import Glibc
+
 /// The keys that every store of ours takes, so that a key good for one is good for all.
 public enum ObjectKey {
     /// S3's own limit.
@@ -46,7 +48,14 @@ public enum ObjectKey {
 
     /// Byte order of UTF-8. (Swift's own `<` compares by Unicode canonical order.)
     static func isBefore(_ a: String, _ b: String) -> Bool {
-        a.utf8.lexicographicallyPrecedes(b.utf8)
+        let order = a.utf8.withContiguousStorageIfAvailable { left in
+            b.utf8.withContiguousStorageIfAvailable { right in
+                guard let l = left.baseAddress, let r = right.baseAddress else { return left.count < right.count }
+                let shared = memcmp(l, r, min(left.count, right.count))
+                return shared == 0 ? left.count < right.count : shared < 0
+            }
+        }
+        return (order ?? nil) ?? a.utf8.lexicographicallyPrecedes(b.utf8)
     }
 
     /// Byte-wise prefix test. (Swift's own `hasPrefix` compares by canonical equivalence.)

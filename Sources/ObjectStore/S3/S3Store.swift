@@ -1,0 +1,103 @@
+public import AsyncHTTPClient
+public import NIOCore
+import NIOHTTP1
+
+/// An S3 bucket.
+///
+/// - Requests: SigV4, payload signed (large ones over TLS: CRC-32C header instead), no trailers and no aws-chunked framing, which many
+///   servers refuse or store as data. `README.md` lists the quirks that are met here.
+/// - Create-only: `If-None-Match: *`. Where the probe found that a store ignores it (``StoreCapabilities/conditionalCreate`` false),
+///   HEAD, then PUT: weaker, two writers at the same moment can both be told "created", and the last one's bytes stay.
+/// - Retry: none inside, apart from single parts of a multipart upload and one repetition with a healed clock.
+/// - Memory: bodies are sent as they are, not copied; a reply is held whole, bounded by the configuration.
+public struct S3Store: ObjectStore {
+    public let configuration: S3Configuration
+    let transport: S3Transport
+
+    /// `httpClient` is the caller's to shut down; ``makeHTTPClient(_:group:)`` makes one with the right timeouts.
+    /// Errors: `.invalid` for an endpoint or bucket that cannot be.
+    public init(
+        configuration: S3Configuration, httpClient: HTTPClient,
+        wallClockMs: @escaping @Sendable () -> Int64 = WallClock.nowMs
+    ) throws(ObjectStoreError) {
+        self.configuration = configuration
+        transport = try S3Transport(configuration, client: httpClient, wallClockMs: wallClockMs)
+    }
+
+    private init(_ configuration: S3Configuration, _ transport: S3Transport) {
+        self.configuration = configuration
+        self.transport = transport
+    }
+
+    /// The same store, acting on what the probe found.
+    public func adapted(to capabilities: StoreCapabilities) -> S3Store {
+        var changed = configuration
+        changed.capabilities = capabilities
+        return S3Store(changed, transport)
+    }
+
+    /// A client without redirects, without hidden connection retries, HTTP/1.1 only, with the configuration's timeouts.
+    public static func makeHTTPClient(
+        _ configuration: S3Configuration, group: any EventLoopGroup = HTTPClient.defaultEventLoopGroup
+    ) -> HTTPClient {
+        let progress = TimeAmount(configuration.progressTimeout)
+        var settings = HTTPClient.Configuration(
+            redirectConfiguration: .disallow,
+            timeout: .init(connect: TimeAmount(configuration.connectTimeout), read: progress, write: progress))
+        settings.httpVersion = .http1Only
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionsMax
+        settings.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
+    }
+
+    public func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool
+    ) async throws(ObjectStoreError) -> PutResult {
+        try ObjectKey.validate(key, operation: .put)
+        if body.readableBytes >= configuration.multipartThresholdBytes {
+            return try await S3Multipart(store: self, key: key, body: body, ifAbsent: ifAbsent).run()
+        }
+        if ifAbsent, !configuration.capabilities.conditionalCreate, try await head(key) != nil { return .alreadyExists }
+        var request = request(.put, .PUT, key)
+        request.body = body
+        if ifAbsent, configuration.capabilities.conditionalCreate { request.headers = [("if-none-match", "*")] }
+        let reply = try await transport.send(request)
+        if ifAbsent, reply.status == 412 { return .alreadyExists }
+        guard reply.status == 200 || reply.status == 201 || reply.status == 204 else { throw failure(request, reply) }
+        return .created(etag: reply.etag)
+    }
+
+    public func head(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? {
+        try ObjectKey.validate(key, operation: .head)
+        let request = request(.head, .HEAD, key)
+        let reply = try await transport.send(request)
+        if reply.status == 404 { return nil }
+        guard reply.status == 200 else { throw failure(request, reply) }
+        guard let size = reply.headers.first(name: "content-length").flatMap(Int.init), size >= 0 else {
+            throw ObjectStoreError(.head, key: key, .corrupt("no content-length"), status: reply.status)
+        }
+        let modified = reply.headers.first(name: "last-modified").flatMap(TimeText.parseHTTPDate)
+        return ObjectInfo(sizeBytes: size, etag: reply.etag, lastModifiedMs: modified)
+    }
+
+    /// A URL that lets its holder GET or PUT `key` for `expiresSeconds` (1 to 604,800) without credentials; nil when this
+    /// store has none itself. Treat it as a secret.
+    public func presignedURL(_ method: PresignedMethod, key: String, expiresSeconds: Int) -> String? {
+        guard (try? ObjectKey.validate(key, operation: .open)) != nil else { return nil }
+        return transport.presigned(
+            method == .get ? .GET : .PUT, path: transport.endpoint.path(key: key), expiresSeconds: expiresSeconds)
+    }
+
+    public enum PresignedMethod: Sendable { case get, put }
+
+    /// What is added to the local wall clock when signing; zero until a store refused a request for its time.
+    public var clockOffset: Duration { transport.clockOffset }
+
+    func request(_ operation: ObjectStoreOperation, _ method: HTTPMethod, _ key: String) -> S3Request {
+        S3Request(operation: operation, key: key, method: method, path: transport.endpoint.path(key: key))
+    }
+
+    func failure(_ request: S3Request, _ reply: S3Reply) -> ObjectStoreError {
+        S3Failure.error(request.operation, key: request.key, reply)
+    }
+}

@@ -1,0 +1,178 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+import Synchronization
+
+/// One request before it is signed.
+struct S3Request {
+    var operation: ObjectStoreOperation
+    /// For errors; the prefix of a listing.
+    var key: String
+    var method: HTTPMethod
+    var path: String
+    var query: [(name: String, value: String)] = []
+    var headers: [(name: String, value: String)] = []
+    var body = ByteBuffer()
+    /// The most that the reply's body may have.
+    var replyBytesMax = S3Configuration.documentBytesMax
+    /// Bytes that the store must handle before it can answer, beside the body: they lengthen the timeout.
+    var extraWorkBytes = 0
+}
+
+/// One whole reply.
+struct S3Reply {
+    var status: Int
+    var headers: HTTPHeaders
+    var body: ByteBuffer
+
+    var dateMs: Int64? { headers.first(name: "date").flatMap(TimeText.parseHTTPDate) }
+    var etag: String? { headers.first(name: "etag") }
+}
+
+/// Signs, sends and collects. The one thing it repeats by itself is a request that was refused for the clock's sake.
+///
+/// The clock offset is shared by all requests of a store and lives as long as it; nothing else is kept.
+final class S3Transport: Sendable {
+    private let configuration: S3Configuration
+    let endpoint: S3Endpoint
+    private let client: HTTPClient
+    private let wallClockMs: @Sendable () -> Int64
+    private let clockOffsetMs = Atomic<Int64>(0)
+    private let signer: SigV4?
+
+    init(
+        _ configuration: S3Configuration, client: HTTPClient, wallClockMs: @escaping @Sendable () -> Int64
+    ) throws(ObjectStoreError) {
+        self.configuration = configuration
+        endpoint = try S3Endpoint(configuration)
+        self.client = client
+        self.wallClockMs = wallClockMs
+        signer = configuration.credentials.map { SigV4(credentials: $0, region: configuration.region) }
+    }
+
+    /// What is added to the local wall clock when signing.
+    var clockOffset: Duration { .milliseconds(clockOffsetMs.load(ordering: .relaxed)) }
+
+    func send(_ request: S3Request) async throws(ObjectStoreError) -> S3Reply {
+        let payload = payloadHeaders(request.body)
+        let signedAtMs = nowMs()
+        let reply = try await attempt(request, payload, signedAtMs)
+        guard signer != nil, let offset = ClockSkew.offset(reply, signedAtMs: signedAtMs, localMs: wallClockMs()) else {
+            return reply
+        }
+        clockOffsetMs.store(offset, ordering: .relaxed)
+        return try await attempt(request, payload, nowMs())
+    }
+
+    /// A URL that lets its holder do `method` on `path` without credentials.
+    func presigned(_ method: HTTPMethod, path: String, expiresSeconds: Int) -> String? {
+        guard let signer else { return nil }
+        let request = SigV4.Request(
+            method: method.rawValue, path: path, headers: [("host", endpoint.authority)],
+            payloadHash: SigV4.unsignedPayload)
+        return endpoint.url(
+            path: path, query: signer.presign(request, expiresSeconds: expiresSeconds, timeMs: nowMs()))
+    }
+
+    private func nowMs() -> Int64 {
+        wallClockMs().addingReportingOverflow(clockOffsetMs.load(ordering: .relaxed)).partialValue
+    }
+
+    private func attempt(
+        _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
+    ) async throws(ObjectStoreError) -> S3Reply {
+        let deadline = NIODeadline.now() + timeout(bytes: request.body.readableBytes + request.extraWorkBytes)
+        do {
+            let response = try await client.execute(signed(request, payload, timeMs), deadline: deadline)
+            return try await collect(response, request)
+        } catch {
+            throw S3Failure.error(request.operation, key: request.key, thrown: error)
+        }
+    }
+
+    private func signed(
+        _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
+    ) -> HTTPClientRequest {
+        var headers = request.headers + payload + [("host", endpoint.authority)]
+        if let signer {
+            let facts = SigV4.Request(
+                method: request.method.rawValue, path: request.path, query: request.query, headers: headers,
+                payloadHash: payload.first { $0.name == "x-amz-content-sha256" }?.value ?? SigV4.unsignedPayload)
+            headers += signer.sign(facts, timeMs: timeMs)
+        }
+        headers.append(("user-agent", "cairn"))
+        var message = HTTPClientRequest(
+            url: endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
+        message.method = request.method
+        message.headers = HTTPHeaders(headers)
+        if request.body.readableBytes > 0 { message.body = .bytes(request.body) }
+        return message
+    }
+
+    /// Computed once, before the first byte is sent, over the very buffer that is sent.
+    private func payloadHeaders(_ body: ByteBuffer) -> [(name: String, value: String)] {
+        let sizeBytes = body.readableBytes
+        guard sizeBytes > 0 else { return [("x-amz-content-sha256", SigV4.emptyPayload)] }
+        guard sizeBytes > configuration.signedPayloadBytesMax ?? Int.max else {
+            return [("x-amz-content-sha256", Hex.lowercase(Digest.sha256(body)))]
+        }
+        let crc = Digest.crc32c(body)
+        let bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: crc >> UInt32($0)) }
+        return [("x-amz-content-sha256", SigV4.unsignedPayload), ("x-amz-checksum-crc32c", Base64.encode(bytes))]
+    }
+
+    private func timeout(bytes: Int) -> TimeAmount {
+        let transferMs = bytes / max(1, configuration.slowestBytesPerSecond / 1000)
+        return TimeAmount(configuration.attemptTimeout) + .milliseconds(Int64(transferMs))
+    }
+
+    /// The client's own deadline ends with the reply's head; the body gets one by its size here, looked at with each chunk.
+    /// A body that stops altogether is ended by the client's read timeout.
+    private func collect(_ response: HTTPClientResponse, _ request: S3Request) async throws -> S3Reply {
+        let status = Int(response.status.code)
+        let limit = (200..<300).contains(status) ? request.replyBytesMax : S3Configuration.documentBytesMax
+        var reply = S3Reply(status: status, headers: response.headers, body: ByteBuffer())
+        guard request.method != .HEAD else { return reply }
+        let announced = response.headers.first(name: "content-length").flatMap(Int.init)
+        if let announced, announced > limit { throw tooLarge(request, announced, limit) }
+        let deadline = NIODeadline.now() + timeout(bytes: announced ?? limit)
+        for try await var chunk in response.body {
+            guard reply.body.readableBytes + chunk.readableBytes <= limit else {
+                throw tooLarge(request, reply.body.readableBytes + chunk.readableBytes, limit)
+            }
+            guard NIODeadline.now() < deadline else { throw HTTPClientError.deadlineExceeded }
+            if reply.body.readableBytes == 0, chunk.readableBytes == announced {
+                reply.body = chunk
+            } else {
+                if reply.body.capacity == 0, let announced { reply.body.reserveCapacity(announced) }
+                reply.body.writeBuffer(&chunk)
+            }
+        }
+        if let announced, reply.body.readableBytes != announced {
+            let why = "reply of \(reply.body.readableBytes) of \(announced) bytes"
+            throw ObjectStoreError(request.operation, key: request.key, .corrupt(why), status: status)
+        }
+        return reply
+    }
+
+    private func tooLarge(_ request: S3Request, _ sizeBytes: Int, _ limitBytes: Int) -> ObjectStoreError {
+        let why = "reply of at least \(sizeBytes) bytes, at most \(limitBytes) allowed"
+        return ObjectStoreError(request.operation, key: request.key, .invalid(why))
+    }
+}
+
+/// Heals a wrong wall clock: a gateway may wake up decades off, and must still be able to sign.
+enum ClockSkew {
+    /// S3 itself allows 15 minutes; a smaller difference is not why a request was refused.
+    static let toleratedMs: Int64 = 4 * 60 * 1000
+
+    /// The offset to sign with from now on, when `reply` refuses a request signed at `signedAtMs` and the store's
+    /// clock is far from that. A 403 to HEAD has no body and so no code, so that the status decides.
+    static func offset(_ reply: S3Reply, signedAtMs: Int64, localMs: Int64) -> Int64? {
+        guard reply.status == 403 || reply.status == 400, let storeMs = reply.dateMs else { return nil }
+        if reply.status == 400, S3Fault.read(reply.body)?.code != "RequestTimeTooSkewed" { return nil }
+        let (skewMs, overflow) = storeMs.subtractingReportingOverflow(signedAtMs)
+        guard overflow || skewMs.magnitude > toleratedMs.magnitude else { return nil }
+        return storeMs.subtractingReportingOverflow(localMs).partialValue
+    }
+}
