@@ -1,0 +1,85 @@
+import CChecksum
+public import NIOCore
+
+/// What can be done with whole record batches without opening them.
+public enum RecordBatch {
+    /// Where the length and the CRC-32C stand, and where what the CRC covers begins.
+    static let lengthOffset = 8
+    static let crcOffset = 17
+    static let checkedOffset = 21
+
+    /// Checks `buffer` as batches back to back and returns their headers; an empty buffer has none.
+    ///
+    /// Length, magic, codec, CRC-32C, `recordCount == lastOffsetDelta + 1 > 0` and the order of the timestamps are checked;
+    /// the records are not looked at. A batch cut off at the end is an error.
+    public static func validate(_ buffer: ByteBuffer) throws(RecordBatchError) -> [RecordBatchHeader] {
+        let result = buffer.withUnsafeReadableBytes { bytes -> Result<[RecordBatchHeader], RecordBatchError> in
+            var headers: [RecordBatchHeader] = []
+            var offset = 0
+            while offset < bytes.count {
+                switch check(bytes, at: offset) {
+                case .failure(let error): return .failure(error)
+                case .success(let header):
+                    headers.append(header)
+                    offset += header.totalSizeBytes
+                }
+            }
+            return .success(headers)
+        }
+        return try result.get()
+    }
+
+    /// The same for a buffer that must hold exactly one batch. Does not allocate.
+    public static func validateOne(_ buffer: ByteBuffer) throws(RecordBatchError) -> RecordBatchHeader {
+        let result = buffer.withUnsafeReadableBytes { check($0, at: 0) }
+        let header = try result.get()
+        guard header.totalSizeBytes == buffer.readableBytes else {
+            throw .trailingBytes(batchBytes: header.totalSizeBytes, bufferBytes: buffer.readableBytes)
+        }
+        return header
+    }
+
+    /// Sets base offset and leader epoch of the batch that begins at absolute index `index`. The CRC stays right: it does
+    /// not cover them. Copies the storage first if `buffer` shares it. The batch must be there.
+    public static func setBaseOffset(_ offset: Int64, leaderEpoch: Int32, in buffer: inout ByteBuffer, at index: Int) {
+        precondition(
+            index >= buffer.readerIndex && buffer.writerIndex - index >= RecordBatchHeader.sizeBytes,
+            "no batch at \(index) of \(buffer.readerIndex)..<\(buffer.writerIndex)")
+        buffer.setInteger(offset, at: index)
+        buffer.setInteger(leaderEpoch, at: index + RecordBatchHeader.overheadBytes)
+    }
+
+    private static func check(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int
+    ) -> Result<RecordBatchHeader, RecordBatchError> {
+        let parsed = RecordBatchHeader.parse(bytes, at: offset)
+        guard case .success(let header) = parsed else { return parsed }
+        let availableBytes = bytes.count - offset
+        guard header.totalSizeBytes <= availableBytes else {
+            return .failure(.truncated(neededBytes: header.totalSizeBytes, availableBytes: availableBytes))
+        }
+        let checked = UnsafeRawBufferPointer(
+            rebasing: bytes[(offset + checkedOffset)..<(offset + header.totalSizeBytes)])
+        let computed = cairn_crc32c(0, checked.baseAddress, checked.count)
+        guard computed == header.crc else {
+            return .failure(.checksumMismatch(stored: header.crc, computed: computed))
+        }
+        if let error = checkFields(header) { return .failure(error) }
+        return .success(header)
+    }
+
+    private static func checkFields(_ header: RecordBatchHeader) -> RecordBatchError? {
+        let count = header.recordCount
+        // Without compression a record takes at least Record.sizeBytesMin, which unmasks a count that would cost memory.
+        let fits =
+            header.compression != .none || Int(count) * Record.sizeBytesMin <= header.payloadSizeBytes
+        guard count > 0, count - 1 == header.lastOffsetDelta, fits else {
+            return .countInvalid(
+                recordCount: count, lastOffsetDelta: header.lastOffsetDelta, payloadBytes: header.payloadSizeBytes)
+        }
+        if !header.usesLogAppendTime, !header.hasDeleteHorizon, header.maxTimestamp < header.baseTimestamp {
+            return .timestampsInvalid(baseMs: header.baseTimestamp, maxMs: header.maxTimestamp)
+        }
+        return nil
+    }
+}
