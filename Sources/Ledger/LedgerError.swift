@@ -48,10 +48,10 @@ public enum LedgerRefusal: Error, Equatable, Sendable {
         switch self {
         case .topicExists: .topicAlreadyExists
         case .unknownTopic(.name): .unknownTopicOrPartition
-        case .unknownTopic(.id): .unknownTopicID
+        case .unknownTopic(.id): .unknownTopicId
         case .invalidTopicName, .topicNameCollides: .invalidTopicException
         case .invalidPartitionCount: .invalidPartitions
-        case .unknownGroup: .groupIDNotFound
+        case .unknownGroup: .groupIdNotFound
         case .nodeFenced: .notLeaderOrFollower
         case .tombstoned, .answerForgotten: .requestTimedOut
         case .invalidTopicID, .siteSuspended, .incarnationFenced, .overlappingLSN, .unknownSite, .invalid, .invalidText:

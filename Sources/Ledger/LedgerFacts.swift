@@ -25,15 +25,12 @@ public struct PartitionFacts: Sendable, Equatable {
     /// Bytes of all extents, as stored.
     public var sizeBytes: Int64
     public var extentCount: Int
-    /// The largest record timestamp in the partition, -1 when it is empty.
-    public var maxTimestampMs: Int64
 
-    public init(logStart: Int64, highWatermark: Int64, sizeBytes: Int64, extentCount: Int, maxTimestampMs: Int64) {
+    public init(logStart: Int64, highWatermark: Int64, sizeBytes: Int64, extentCount: Int) {
         self.logStart = logStart
         self.highWatermark = highWatermark
         self.sizeBytes = sizeBytes
         self.extentCount = extentCount
-        self.maxTimestampMs = maxTimestampMs
     }
 }
 

@@ -64,11 +64,9 @@ public final class LedgerView: Sendable {
     public func logStartAfterRetention(
         _ topicID: KafkaUUID, _ partition: Int32, olderThanMs: Int64?, sizeBytesMax: Int64?
     ) -> Int64? {
-        visible.withLock {
-            $0.topics.partition(topicID, partition)
-                .map { facts in
-                    $0.logStartAfterRetention(facts, olderThanMs: olderThanMs, sizeBytesMax: sizeBytesMax)
-                }
+        visible.withLock { state in
+            state.topics.partition(topicID, partition)
+                .map { state.logStartAfterRetention($0, olderThanMs: olderThanMs, sizeBytesMax: sizeBytesMax) }
         }
     }
 
@@ -142,6 +140,21 @@ public final class LedgerView: Sendable {
     /// Shows `next` and takes the state shown until now.
     func exchange(_ next: inout LedgerState) {
         visible.withLock { swap(&$0, &next) }
+    }
+
+    /// The state shown now. The copy shares memory until one of the two changes.
+    func copy() -> LedgerState { visible.withLock { $0 } }
+
+    /// Lets `other`, which is equal to the state shown, use the same memory for full chunks of extents.
+    func shareExtents(with other: inout LedgerState, of places: Set<TopicPartition>) {
+        visible.withLock { shown in
+            for place in places {
+                guard let mine = shown.topics.partition(place.topicID, place.partition)?.extents else { continue }
+                other.topics.update(place.topicID, place.partition) { partition in
+                    if partition.extents.hasOtherChunks(than: mine) { partition.extents = mine }
+                }
+            }
+        }
     }
 
     func notify(_ changed: [TopicPartition]) {

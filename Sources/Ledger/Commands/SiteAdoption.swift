@@ -1,5 +1,3 @@
-public import KafkaProtocol
-
 /// Adopts one site object: only as the next one of its lane.
 public struct SiteAdoption: Sendable, Equatable {
     public var site: String
