@@ -30,9 +30,13 @@ public enum ObjectKeys {
 
     /// Whether `text` may name a site, a lane or a node.
     public static func isName(_ text: some StringProtocol) -> Bool {
-        let bytes = text.utf8
-        guard (1...64).contains(bytes.count), text != ".", text != ".." else { return false }
-        return bytes.allSatisfy { byte in
+        text.utf8.count <= 64 && isNameCharacters(text)
+    }
+
+    /// At least one character, only letters, digits, `.`, `_` and `-`, and neither `.` nor `..`.
+    static func isNameCharacters(_ text: some StringProtocol) -> Bool {
+        guard !text.isEmpty, text != ".", text != ".." else { return false }
+        return text.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):

@@ -1,0 +1,139 @@
+import KafkaProtocol
+public import NIOCore
+
+/// Lays record batches out as one object.
+///
+/// - Batches may come in any order of topic-partitions; those of one partition must come in offset order. They are held as
+///   slices and copied once, into the body, by ``finish()``.
+/// - Bytes: the same header and the same batches in the same order of each partition give the same bytes. In the object
+///   the base offset of each batch is its local offset (its CRC does not cover that field); nothing else is changed.
+/// - Bound: `sizeBytesMax` for the whole object.
+public struct ObjectWriter: Sendable {
+    private struct PartitionKey: Hashable {
+        var topic: String
+        var partition: Int32
+    }
+
+    private struct PendingRun {
+        var firstLocalOffset: Int64
+        var tally = RunTally()
+        var batches: [ByteBuffer] = []
+
+        var endLocalOffset: Int64 { firstLocalOffset + Int64(tally.recordCount) }
+    }
+
+    public let header: ObjectHeader
+    public let sizeBytesMax: Int
+    /// What the finished object would measure.
+    public private(set) var sizeBytes: Int
+    private var partitions: [PartitionKey: [PendingRun]] = [:]
+
+    /// Throws ``ObjectFormatError`` if `header` holds a text over 255 bytes or an empty LSN range.
+    public init(
+        header: ObjectHeader, sizeBytesMax: Int = ObjectFormat.objectBytesMax
+    ) throws(ObjectFormatError) {
+        try header.validate()
+        self.header = header
+        self.sizeBytesMax = sizeBytesMax
+        let empty = ObjectFooter(header: header, runs: [], objectSizeBytes: 0)
+        sizeBytes = header.encodedBytes + empty.encodedTailBytes
+    }
+
+    public var isEmpty: Bool { partitions.isEmpty }
+
+    /// Takes one whole record batch of `topic`, `partition`.
+    ///
+    /// `localOffset` is the offset of its first record; without it the batch follows the one before (a cloud object, which
+    /// counts from 0). Where it does not follow the one before, a new run begins.
+    /// Throws `invalidBatch`, `invalidText` (topic), `invalidField`, `runsOutOfOrder` or `objectTooLarge`;
+    /// the writer is then as it was before.
+    public mutating func append(
+        _ batch: ByteBuffer, topic: String, partition: Int32, localOffset: Int64? = nil
+    ) throws(ObjectFormatError) {
+        let batchHeader = try Self.header(of: batch)
+        guard ObjectFormat.isTopic(topic) else {
+            throw .invalidText(part: "run", field: "topic", lengthBytes: topic.utf8.count)
+        }
+        guard partition >= 0 else { throw .invalidField(part: "run", field: "partition", value: Int64(partition)) }
+        let key = PartitionKey(topic: topic, partition: partition)
+        let previous = partitions[key]?.last
+        let offset = localOffset ?? previous?.endLocalOffset ?? 0
+        guard offset >= 0, offset <= Int64.max - Int64(batchHeader.recordCount) else {
+            throw .invalidField(part: "run", field: "first local offset", value: offset)
+        }
+        if let previous, offset < previous.endLocalOffset { throw .runsOutOfOrder(index: partitions.count) }
+        let beginsRun = previous.map { $0.endLocalOffset != offset } ?? true
+        try reserve(batch: batch.readableBytes, header: batchHeader, topicOfNewRun: beginsRun ? topic : nil)
+        if beginsRun { partitions[key, default: []].append(PendingRun(firstLocalOffset: offset)) }
+        let last = partitions[key, default: []].count - 1
+        partitions[key]?[last].tally.add(batchHeader)
+        partitions[key]?[last].batches.append(batch)
+    }
+
+    /// The object's bytes and its index.
+    public consuming func finish() -> (body: ByteBuffer, footer: ObjectFooter) {
+        var body = ByteBufferAllocator().buffer(capacity: sizeBytes)
+        header.encode(into: &body)
+        let keys = partitions.keys.sorted {
+            $0.topic == $1.topic
+                ? $0.partition < $1.partition : $0.topic.utf8.lexicographicallyPrecedes($1.topic.utf8)
+        }
+        var runs: [Run] = []
+        for key in keys {
+            for pending in partitions[key] ?? [] {
+                runs.append(Self.write(pending, topic: key.topic, partition: key.partition, into: &body))
+            }
+        }
+        let footer = ObjectFooter(header: header, runs: runs, objectSizeBytes: sizeBytes)
+        footer.encodeTail(into: &body)
+        precondition(body.readableBytes == sizeBytes, "wrote \(body.readableBytes) bytes, planned \(sizeBytes)")
+        return (body, footer)
+    }
+
+    private static func write(
+        _ pending: PendingRun, topic: String, partition: Int32, into body: inout ByteBuffer
+    ) -> Run {
+        let position = body.writerIndex
+        var offset = pending.firstLocalOffset
+        for batch in pending.batches {
+            let start = body.writerIndex
+            body.writeImmutableBuffer(batch)
+            body.setInteger(offset, at: start)  // the base offset is the first field of a batch
+            // The record count is its last header field, at byte 57; header(of:) has checked it.
+            offset += Int64(batch.getInteger(at: batch.readerIndex + 57, as: Int32.self) ?? 0)
+        }
+        let crc32c = body.crc32c(at: position, length: body.writerIndex - position)
+        return pending.tally.run(
+            topic: topic, partition: partition, position: position, firstLocalOffset: pending.firstLocalOffset,
+            crc32c: crc32c)
+    }
+
+    private static func header(of batch: ByteBuffer) throws(ObjectFormatError) -> RecordBatchHeader {
+        let header: RecordBatchHeader
+        do {
+            header = try RecordBatchHeader(reading: batch, at: batch.readerIndex)
+        } catch {
+            throw .invalidBatch(reason: "\(error)")
+        }
+        guard header.totalSizeBytes == batch.readableBytes else {
+            throw .invalidBatch(reason: "batch of \(header.totalSizeBytes) bytes in \(batch.readableBytes)")
+        }
+        guard header.recordCount > 0, header.recordCount - 1 == header.lastOffsetDelta else {
+            throw .invalidBatch(reason: "\(header.recordCount) records, last offset delta \(header.lastOffsetDelta)")
+        }
+        return header
+    }
+
+    private mutating func reserve(
+        batch batchBytes: Int, header: RecordBatchHeader, topicOfNewRun: String?
+    ) throws(ObjectFormatError) {
+        var more = RunTally()
+        more.add(header)
+        var neededBytes = batchBytes + more.stamps.count * ObjectFormat.stampBytes
+        if let topicOfNewRun { neededBytes += ObjectFormat.runBytesMin - 1 + topicOfNewRun.utf8.count }
+        guard sizeBytes + neededBytes <= sizeBytesMax else {
+            throw .objectTooLarge(sizeBytes: sizeBytes + neededBytes, limitBytes: sizeBytesMax)
+        }
+        sizeBytes += neededBytes
+    }
+}
