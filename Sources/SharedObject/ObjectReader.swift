@@ -98,7 +98,8 @@ public enum ObjectReader {
     private static func check(_ headers: [RecordBatchHeader], of run: Run) throws(ObjectFormatError) {
         var tally = RunTally()
         for header in headers {
-            let expected = run.firstLocalOffset + Int64(tally.recordCount)
+            // More records than the footer says may be there: wrap, and be found out by the counts below.
+            let expected = run.firstLocalOffset &+ Int64(tally.recordCount)
             guard header.baseOffset == expected else {
                 throw .runMismatch(field: "base offset", stated: expected, found: header.baseOffset)
             }

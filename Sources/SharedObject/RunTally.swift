@@ -20,8 +20,10 @@ struct RunTally {
         lengthBytes += header.totalSizeBytes
         recordCount += Int(header.recordCount)
         batchCount += 1
-        minTimestampMs = min(minTimestampMs, header.baseTimestamp, header.maxTimestamp)
         maxTimestampMs = max(maxTimestampMs, header.maxTimestamp)
+        minTimestampMs = min(minTimestampMs, header.maxTimestamp)
+        // With a delete horizon the base timestamp is not a time of records (KIP-534).
+        if !header.hasDeleteHorizon { minTimestampMs = min(minTimestampMs, header.baseTimestamp) }
     }
 
     func run(topic: String, partition: Int32, position: Int, firstLocalOffset: Int64, crc32c: UInt32) -> Run {

@@ -1,0 +1,68 @@
+import Logging
+import ObjectStore
+import SharedObject
+import Synchronization
+import WriteAheadLog
+
+extension LaneUplink {
+    /// Obeys one action of ``LaneAnnounce``.
+    public func announceStep() async -> Pause {
+        guard let announcer = parts.announcer else { return .until(nil, data: true) }
+        switch announceAction {
+        case .wait: return .until(nil, data: true)
+        case .rest:
+            if let next = announcing.timer(now: now) { announceAction = next }
+            if case .rest(let until) = announceAction { return .until(until, data: false) }
+            return .none
+        case .announce(let announcement):
+            do {
+                heard(try await announcer.announce(announcement))
+            } catch {
+                unheard(error)
+            }
+            return .none
+        }
+    }
+
+    private func heard(_ reply: AnnounceReply) {
+        let adopted = reply.adopted[builder.lane]
+        announceAction = announcing.announced(adoptedThrough: adopted, now: now, using: &random)
+        let ahead = adopted.map { $0 >= upload.nextSequence } ?? false
+        let alarm =
+            ahead
+            ? "the cloud has adopted object \(adopted ?? 0), this log is at \(upload.nextSequence): rolled back or cloned"
+            : nil
+        if let alarm, status.announceAlarm == nil {
+            parts.logger.error("\(alarm)", metadata: ["lane": "\(builder.lane)"])
+        }
+        shared.withLock { status in
+            status.adoptedThrough = announcing.adoptedThrough
+            status.isAnnouncing = announcing.isPending
+            status.lastAnnounceError = nil
+            status.announceAlarm = alarm
+        }
+        if !reply.directives.isEmpty { parts.onDirectives?(reply.directives) }
+    }
+
+    private func unheard(_ error: AnnounceError) {
+        announceAction = announcing.failed(retryAfter: error.retryAfter, now: now, using: &random)
+        let count = announcing.attempts
+        if count & (count - 1) == 0, !Task.isCancelled {
+            let metadata: Logger.Metadata = ["lane": "\(builder.lane)", "failures": "\(count)"]
+            parts.logger.warning("\(error)", metadata: metadata)
+        }
+        shared.withLock { status in
+            status.isAnnouncing = true
+            status.lastAnnounceError = error.description
+            if case .refused = error.kind { status.announceAlarm = error.description }
+        }
+    }
+}
+
+extension SiteObjectBuilder {
+    func announcement(of plan: UploadPlan) -> Announcement {
+        Announcement(
+            site: identity.site, incarnation: identity.incarnation, lane: lane, sequence: plan.sequence,
+            key: key(sequence: plan.sequence), firstLSN: plan.firstLSN, lastLSN: plan.lastLSN)
+    }
+}

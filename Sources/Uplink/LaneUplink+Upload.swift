@@ -1,0 +1,270 @@
+import Logging
+import NIOCore
+import ObjectStore
+import SharedObject
+import Synchronization
+import WriteAheadLog
+
+/// What is known of the object under way without its bytes.
+struct PlannedObject: Sendable {
+    var footer: ObjectFooter
+    var logBytes: Int
+    var lostLSNs: UInt64
+}
+
+extension LaneUplink {
+    /// Tells the machine the time and what is durable, and obeys one action.
+    public func step() async -> Pause {
+        if !action.isStep {
+            let (durableLSN, bytes) = (parts.source.durableLSN, durableBytes())
+            let told = upload.durable(throughLSN: durableLSN, bytes: bytes, now: now)
+            action = told ?? upload.timer(now: now) ?? action
+            shared.withLock { $0.durableLSN = durableLSN }
+        }
+        let current = action
+        guard current.isStep else {
+            publish()
+            return pause(current)
+        }
+        if current.needsPermit, permit == nil {
+            permit = await parts.permits.acquire(priority: priority)
+            guard permit != nil else { return .none }  // cancelled
+        }
+        publish()
+        action = await obey(current)
+        if !action.needsPermit, !action.isRecordPlan {
+            gathered = nil
+            releasePermit()
+        }
+        publish()
+        return pause(action)
+    }
+
+    func releasePermit() {
+        if let permit { parts.permits.release(permit) }
+        permit = nil
+    }
+
+    private func pause(_ action: LaneUpload.Action) -> Pause {
+        switch action {
+        case .awaitData: .until(nil, data: true)
+        case .awaitMore(let until, _): .until(until, data: true)
+        case .rest(let until): .until(until, data: false)
+        case .gather, .recordPlan, .put, .compare, .recordUploaded: .none
+        }
+    }
+
+    private func obey(_ action: LaneUpload.Action) async -> LaneUpload.Action {
+        switch action {
+        case .gather(let first, let logBytesMax): gather(from: first, logBytesMax: logBytesMax)
+        case .recordPlan(let plan): await recordPlan(plan)
+        case .put(let plan, _): await put(plan)
+        case .compare(let plan): await compare(plan)
+        case .recordUploaded(let plan): await recordUploaded(plan)
+        case .awaitData, .awaitMore, .rest: action
+        }
+    }
+
+    private func gather(from first: UInt64, logBytesMax: Int) -> LaneUpload.Action {
+        do {
+            let range = try parts.source.gather(from: first, bytesMax: logBytesMax)
+            gathered = range.batches.isEmpty ? nil : range
+            let lastLSN = range.batches.isEmpty ? nil : range.lastLSN
+            return upload.gathered(lastLSN: lastLSN, isFull: range.isFull, now: now)
+        } catch {
+            return failed(UploadFailure(log: error, operation: "read log"))
+        }
+    }
+
+    private func recordPlan(_ plan: UploadPlan) async -> LaneUpload.Action {
+        do {
+            try await parts.source.recordPlan(plan)
+            return upload.planRecorded()
+        } catch {
+            return failed(UploadFailure(log: error, operation: "record plan"))
+        }
+    }
+
+    private func put(_ plan: UploadPlan) async -> LaneUpload.Action {
+        let body: ByteBuffer
+        do {
+            body = try build(plan)
+        } catch let error as WALError {
+            return failed(UploadFailure(log: error, operation: "read log"))
+        } catch {
+            return failed(UploadFailure(.permanent, message: "build object \(plan.sequence): \(error)"))
+        }
+        let began = now
+        do {
+            switch try await parts.store.put(builder.key(sequence: plan.sequence), body, ifAbsent: true) {
+            case .created:
+                stored(plan)
+                return upload.putSucceeded(
+                    objectBytes: body.readableBytes, logBytes: planned?.logBytes ?? 0, took: now - began)
+            case .alreadyExists: return upload.putExisted()
+            }
+        } catch {
+            return failed(UploadFailure(store: error))
+        }
+    }
+
+    /// The object of `plan`: from the batches just gathered, or from the log once more.
+    private func build(_ plan: UploadPlan) throws -> ByteBuffer {
+        var range = try gathered ?? parts.source.gather(plan: plan)
+        gathered = nil
+        let (logBytes, lostLSNs) = (range.logBytes, range.lostLSNs)
+        let batches = range.batches
+        range.batches = []
+        let (body, footer) = try builder.build(plan, batches: batches)
+        planned = PlannedObject(footer: footer, logBytes: logBytes, lostLSNs: lostLSNs)
+        return body
+    }
+
+    private func compare(_ plan: UploadPlan) async -> LaneUpload.Action {
+        let key = builder.key(sequence: plan.sequence)
+        guard let planned else { preconditionFailure("comparing plan \(plan.sequence) without an object built") }
+        let comparison: LaneUpload.Comparison
+        do {
+            switch try await StoredFooter.read(key, from: parts.store) {
+            case .found(let footer):
+                comparison = footer.difference(from: planned.footer).map { .foreign($0) } ?? .same
+            case .absent: comparison = .absent
+            case .unreadable(let error): comparison = .foreign("\(error)")
+            }
+        } catch {
+            return failed(UploadFailure(store: error))
+        }
+        switch comparison {
+        case .same: stored(plan)
+        case .absent: note("compare \(key): gone again", isAlarm: false)
+        case .foreign(let why):
+            note("compare \(key): another object is there, \(why); it is left as it is", isAlarm: true)
+        }
+        return upload.compared(comparison, now: now, using: &random)
+    }
+
+    private func recordUploaded(_ plan: UploadPlan) async -> LaneUpload.Action {
+        do {
+            try await parts.source.recordUploaded(sequence: plan.sequence, lastLSN: plan.lastLSN)
+        } catch {
+            return failed(UploadFailure(log: error, operation: "record upload"))
+        }
+        count(plan)
+        return upload.uploadRecorded(now: now)
+    }
+
+    /// The store keeps the object: say so, while the log is told.
+    private func stored(_ plan: UploadPlan) {
+        guard parts.announcer != nil else { return }
+        if let next = announcing.uploaded(builder.announcement(of: plan)) { announceAction = next }
+        announceSignal.ring()
+    }
+}
+
+// MARK: - What others see
+
+extension LaneUplink {
+    private func failed(_ failure: UploadFailure) -> LaneUpload.Action {
+        let next = upload.failed(failure, now: now, using: &random)
+        note(failure.message, isAlarm: failure.kind == .permanent)
+        return next
+    }
+
+    /// Logs a failure the first time, then ever more rarely: its 2nd, 4th, 8th, … time.
+    private func note(_ message: String, isAlarm: Bool) {
+        guard !Task.isCancelled else { return }
+        let count = upload.failures
+        if count & (count - 1) == 0 || (isAlarm && status.alarm == nil) {
+            let metadata: Logger.Metadata = ["lane": "\(builder.lane)", "failures": "\(count)"]
+            parts.logger.log(level: isAlarm ? .error : .warning, "\(message)", metadata: metadata)
+        }
+        shared.withLock { status in
+            status.failedAttempts += 1
+            status.lastError = message
+            if isAlarm { status.alarm = message }
+        }
+    }
+
+    private func count(_ plan: UploadPlan) {
+        let object = planned
+        planned = nil
+        shared.withLock { status in
+            status.uploadedThrough = plan.lastLSN
+            status.uploadedObjects += 1
+            status.uploadedObjectBytes += UInt64(object?.footer.objectSizeBytes ?? 0)
+            status.uploadedLogBytes += UInt64(object?.logBytes ?? 0)
+            status.uploadedRecords += UInt64(object?.footer.recordCount ?? 0)
+            status.lostLSNs &+= object?.lostLSNs ?? 0
+            status.lastSuccess = now
+            status.lastError = nil
+            status.alarm = nil
+        }
+    }
+
+    private func publish() {
+        let (action, upload) = (action, upload)
+        shared.withLock { status in
+            status.phase = action.phase(isAlarmed: status.alarm != nil)
+            status.currentPlan = upload.currentPlan
+            status.nextSequence = upload.nextSequence
+            status.attempt = upload.failures + 1
+            status.linkBytesPerSecond = upload.sizing.bytesPerSecond
+            status.compressionRatio = upload.sizing.compressionRatio
+            status.isBacklog = upload.isBacklog
+        }
+    }
+}
+
+extension LaneUpload.Action {
+    /// Something to do, as opposed to waiting.
+    var isStep: Bool {
+        switch self {
+        case .gather, .recordPlan, .put, .compare, .recordUploaded: true
+        case .awaitData, .awaitMore, .rest: false
+        }
+    }
+
+    /// It takes the lane's data into memory.
+    var needsPermit: Bool {
+        switch self {
+        case .gather, .put: true
+        case .awaitData, .awaitMore, .recordPlan, .compare, .recordUploaded, .rest: false
+        }
+    }
+
+    var isRecordPlan: Bool { if case .recordPlan = self { true } else { false } }
+
+    func phase(isAlarmed: Bool) -> LaneUplinkStatus.Phase {
+        switch self {
+        case .awaitData, .awaitMore: .waiting
+        case .gather: .reading
+        case .recordPlan: .planning
+        case .put: .putting
+        case .compare: .comparing
+        case .recordUploaded: .recording
+        case .rest: isAlarmed ? .parked : .resting
+        }
+    }
+}
+
+extension UploadFailure {
+    init(store error: ObjectStoreError) {
+        let kind: Kind =
+            switch error.kind {
+            case .timeout: .timeout
+            case .throttled(let retryAfter): .transient(retryAfter: retryAfter)
+            case .conflict, .unavailable, .corrupt, .cancelled: .transient(retryAfter: nil)
+            case .notFound, .rangeOutsideObject, .denied, .full, .invalid: .permanent
+            }
+        self.init(kind, message: "\(error)")
+    }
+
+    init(log error: WALError, operation: String) {
+        let kind: Kind =
+            switch error {
+            case .closed, .planRefused, .configuration, .locked: .permanent
+            default: .transient(retryAfter: nil)
+            }
+        self.init(kind, message: "\(operation): \(error)")
+    }
+}

@@ -1,0 +1,101 @@
+public import NIOCore
+public import SharedObject
+public import WriteAheadLog
+
+/// Whose objects these are.
+public struct UplinkIdentity: Sendable, Equatable {
+    public let site: String
+    /// 32 hexadecimal digits, made once per installation: a cloned or rebuilt gateway never writes over its double's objects.
+    public let incarnation: String
+
+    /// Nil if a name cannot be part of an object's key.
+    public init?(site: String, incarnation: String) {
+        guard ObjectKeys.isName(site), ObjectKeys.isIncarnation(incarnation) else { return nil }
+        self.site = site
+        self.incarnation = incarnation
+    }
+}
+
+/// Builds the object of a plan. The same plan and batches give the same bytes, whenever and wherever it is built.
+public struct SiteObjectBuilder: Sendable {
+    public let identity: UplinkIdentity
+    public let lane: String
+    public let merger: BatchMerger
+
+    public init(identity: UplinkIdentity, lane: String, merger: BatchMerger = BatchMerger()) {
+        self.identity = identity
+        self.lane = lane
+        self.merger = merger
+    }
+
+    public func key(sequence: UInt64) -> String {
+        ObjectKeys.site(
+            site: identity.site, incarnation: identity.incarnation, lane: lane, sequence: sequence)
+    }
+
+    /// `batches` are those of the plan's range in LSN order; without any the object has no runs, so that the sequence
+    /// goes on. The object is created at the wall time of its last batch, which the log keeps.
+    public func build(
+        _ plan: UploadPlan, batches: consuming [StoredBatch]
+    ) throws(ObjectFormatError) -> (body: ByteBuffer, footer: ObjectFooter) {
+        let header = ObjectHeader.site(
+            identity.site, incarnation: identity.incarnation, lane: lane, sequence: plan.sequence,
+            firstLSN: plan.firstLSN, lastLSN: plan.lastLSN, createdMs: batches.last?.wallMs ?? 0)
+        let logBytes = batches.reduce(0) { $0 + $1.batch.readableBytes }
+        // Merging never grows a group, so the log's bytes and an index entry for each batch bound the object.
+        var writer = try ObjectWriter(header: header, sizeBytesMax: logBytes + batches.count * 512 + (1 << 20))
+        var partitions = Self.byPartition(batches)
+        for key in Array(partitions.keys) {
+            // Taken out, so that the batches of a partition are freed as soon as they are merged.
+            guard let batches = partitions.removeValue(forKey: key) else { continue }
+            for output in merger.merge(batches) {
+                try writer.append(
+                    output.batch, topic: key.topic, partition: key.partition, localOffset: output.localOffset)
+            }
+        }
+        return writer.finish()
+    }
+
+    private struct PartitionKey: Hashable {
+        var topic: String
+        var partition: Int32
+    }
+
+    private static func byPartition(_ batches: consuming [StoredBatch]) -> [PartitionKey: [StoredBatch]] {
+        var partitions: [PartitionKey: [StoredBatch]] = [:]
+        for batch in batches {
+            partitions[PartitionKey(topic: batch.topic, partition: batch.partition), default: []].append(batch)
+        }
+        return partitions
+    }
+}
+
+extension ObjectFooter {
+    /// Whether the object behind this footer holds what `planned` says: the same lane and range, and every record of it.
+    ///
+    /// More is not foreign: the log may have lost some since. Nil means yes, else what differs.
+    func difference(from planned: ObjectFooter) -> String? {
+        let (mine, theirs) = (planned.header, header)
+        guard
+            theirs.kind == mine.kind, theirs.site == mine.site, theirs.incarnation == mine.incarnation,
+            theirs.lane == mine.lane, theirs.sequence == mine.sequence
+        else { return "it names \(theirs.site)/\(theirs.incarnation)/\(theirs.lane) \(theirs.sequence)" }
+        guard theirs.firstLSN == mine.firstLSN, theirs.lastLSN == mine.lastLSN else {
+            return "it holds LSN \(theirs.firstLSN) to \(theirs.lastLSN), not \(mine.firstLSN) to \(mine.lastLSN)"
+        }
+        let stored = Dictionary(grouping: runs, by: \.topic)
+        for run in planned.runs where !(stored[run.topic] ?? []).contains(where: { $0.holds(run) }) {
+            return "it lacks \(run.recordCount) records of \(run.topic)/\(run.partition) at \(run.firstLocalOffset)"
+        }
+        return nil
+    }
+}
+
+extension Run {
+    fileprivate func holds(_ other: Run) -> Bool {
+        guard partition == other.partition, firstLocalOffset <= other.firstLocalOffset,
+            endLocalOffset >= other.endLocalOffset
+        else { return false }
+        return recordCount != other.recordCount || maxTimestampMs == other.maxTimestampMs
+    }
+}
