@@ -7,6 +7,39 @@ public struct EpochRecord: Sendable, Equatable {
     public var bytes: ByteBuffer
     public var position: UInt64
     public var frameCount: Int
+    /// The first time that a frame of it told.
+    public var time: EpochTime?
+}
+
+/// A time as one protocol tells it.
+public enum EpochTime: Sendable, Hashable {
+    /// The raw epoch field of an observation.
+    case rtcm(Constellation, UInt32)
+    /// Milliseconds since UTC midnight.
+    case nmea(UInt32)
+    /// GPS time of week in ms.
+    case ubx(UInt32)
+
+    /// How long after `earlier` this is, in ms, the turn of the day or week taken into account; nil for different kinds.
+    public func ms(since earlier: EpochTime) -> Int64? {
+        let dayMs: Int64 = 86_400_000
+        switch (self, earlier) {
+        case (.nmea(let now), .nmea(let then)):
+            return (Int64(now) - Int64(then) + dayMs) % dayMs
+        case (.ubx(let now), .ubx(let then)):
+            return (Int64(now) - Int64(then) + 7 * dayMs) % (7 * dayMs)
+        case (.rtcm(let system, let now), .rtcm(let other, let then)) where system == other:
+            let difference = Self.msOfWeek(system, now) - Self.msOfWeek(system, then)
+            return ((difference % (7 * dayMs)) + 7 * dayMs) % (7 * dayMs)
+        default:
+            return nil
+        }
+    }
+
+    private static func msOfWeek(_ system: Constellation, _ raw: UInt32) -> Int64 {
+        guard system == .glonass else { return Int64(raw) }
+        return Int64(raw >> 27) * 86_400_000 + Int64(raw & 0x7FF_FFFF)
+    }
 }
 
 /// Groups the frames of a stream into epochs.
@@ -20,6 +53,7 @@ public struct EpochAssembler: Sendable {
     private var sizeBytes = 0
     private var position: UInt64 = 0
     private var times = EpochTimes()
+    private var firstTime: EpochTime?
 
     /// A frame longer than `bytesMax` makes an epoch of its own.
     public init(bytesMax: Int = 65_536) {
@@ -39,6 +73,7 @@ public struct EpochAssembler: Sendable {
         slices.append(frame.bytes)
         sizeBytes += frame.bytes.readableBytes
         times.note(mark)
+        if firstTime == nil { firstTime = mark.time }
         if mark.endsEpoch, let record = flush() { emit(record) }
     }
 
@@ -50,25 +85,19 @@ public struct EpochAssembler: Sendable {
             bytes = ByteBufferAllocator().buffer(capacity: sizeBytes)
             for slice in slices { bytes.writeImmutableBuffer(slice) }
         }
-        let record = EpochRecord(bytes: bytes, position: position, frameCount: slices.count)
+        let record = EpochRecord(bytes: bytes, position: position, frameCount: slices.count, time: firstTime)
         position += UInt64(sizeBytes)
         sizeBytes = 0
         slices.removeAll(keepingCapacity: true)
         times.removeAll()
+        firstTime = nil
         return record
     }
 }
 
 /// What one frame says about the epoch it belongs to.
 struct EpochMark {
-    enum Time: Equatable {
-        case rtcm(Constellation, UInt32)
-        /// Milliseconds since UTC midnight.
-        case nmea(UInt32)
-        /// GPS time of week in ms.
-        case ubx(UInt32)
-    }
-    var time: Time?
+    var time: EpochTime?
     var endsEpoch = false
 
     init(_ frame: Frame) {
