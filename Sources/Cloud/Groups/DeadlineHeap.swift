@@ -1,0 +1,42 @@
+import NIOCore
+
+/// Things to look at, by the time at which to look. The same thing may be in it more than once; who takes it out decides
+/// whether it still matters.
+struct DeadlineHeap<Item> {
+    private var entries: [(deadline: NIODeadline, item: Item)] = []
+
+    var first: NIODeadline? { entries.first?.deadline }
+    var count: Int { entries.count }
+
+    mutating func insert(_ deadline: NIODeadline, _ item: Item) {
+        entries.append((deadline, item))
+        var child = entries.count - 1
+        while child > 0, entries[child].deadline < entries[(child - 1) / 2].deadline {
+            entries.swapAt(child, (child - 1) / 2)
+            child = (child - 1) / 2
+        }
+    }
+
+    /// The earliest entry if its time has come.
+    mutating func popFirst(through now: NIODeadline) -> (deadline: NIODeadline, item: Item)? {
+        guard let top = entries.first, top.deadline <= now else { return nil }
+        let last = entries.removeLast()
+        guard !entries.isEmpty else { return top }
+        entries[0] = last
+        sink()
+        return top
+    }
+
+    private mutating func sink() {
+        var parent = 0
+        while true {
+            var least = parent
+            for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count {
+                if entries[child].deadline < entries[least].deadline { least = child }
+            }
+            if least == parent { return }
+            entries.swapAt(least, parent)
+            parent = least
+        }
+    }
+}
