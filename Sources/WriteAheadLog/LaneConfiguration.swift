@@ -73,6 +73,12 @@ extension LaneConfiguration {
     /// Bytes at the end of a segment that only control frames may use, so that uploads can be recorded on a full disk.
     var controlReserveBytes: Int { min(1 << 20, segmentSizeBytes / 16) / Block.sizeBytes * Block.sizeBytes }
 
+    /// Most bytes the checkpoint at the head of a segment can take.
+    var checkpointBytesMax: Int {
+        partitionsMax * Checkpoint.partitionBytesMax + (producersMax + producersMax / 16 + 1) * Checkpoint.producerBytesMax
+            + UploadLedger.openPlansMax * Checkpoint.openPlanBytes + 3 * Block.sizeBytes
+    }
+
     /// Data is refused above this, so that control frames always still fit under the quota.
     var dataQuotaBytes: Int { quotaBytes - min(segmentSizeBytes / 2, quotaBytes / 4) }
 
@@ -87,7 +93,8 @@ extension LaneConfiguration {
         try demand(groupBytesMax >= 2 * Block.sizeBytes, "groupBytesMax \(groupBytesMax) is below 8192")
         let largest = segmentSizeBytes - controlReserveBytes
         try demand(groupBytesMax <= largest / 2, "groupBytesMax \(groupBytesMax) is above half a segment, \(largest / 2)")
-        try demand(quotaBytes >= segmentSizeBytes, "quotaBytes \(quotaBytes) is below one segment of \(segmentSizeBytes)")
+        try demand(quotaBytes >= 2 * segmentSizeBytes, "quotaBytes \(quotaBytes) is below two segments, \(2 * segmentSizeBytes)")
+        try demand(checkpointBytesMax <= largest / 2, "checkpoints of \(checkpointBytesMax) bytes do not fit half a segment; lower producersMax or partitionsMax")
         try demand(pendingBytesMax >= groupBytesMax, "pendingBytesMax \(pendingBytesMax) is below groupBytesMax")
         try demand(producersMax > 0 && partitionsMax > 0, "producersMax and partitionsMax must be above 0")
         try demand(producersMax <= 1 << 20 && partitionsMax <= 1 << 20, "producersMax, partitionsMax: at most 1048576")

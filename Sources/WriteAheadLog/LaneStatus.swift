@@ -76,6 +76,8 @@ public struct RecoveryReport: Sendable, Equatable {
     public var index = IndexRecovery.current
     /// Failures met on the way that did not stop the start.
     public var notes: [String] = []
+    /// Some bytes could not be read at all, so the newest segment is left as it is and a new one is begun.
+    public var hadReadErrors = false
 
     public init() {}
 

@@ -2,7 +2,7 @@
 ///
 /// `LocalDisk` in production, `SimulatedDisk` in tests. A write is durable after a later `sync` of the same file
 /// returned; a created or renamed name is durable after `syncDirectory` returned. Offsets, lengths and addresses of writes
-/// are multiples of 4096. `read` may be called from any thread; everything else by the one writer.
+/// are multiples of 4096. `read`, `dropCache` and `create` may be called from any thread; the rest by the one writer.
 public protocol Disk: Sendable {
     associatedtype File: Sendable
 
@@ -17,6 +17,8 @@ public protocol Disk: Sendable {
     func writeAndSync(_ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) throws(DiskError)
     /// Bytes read, less than asked only at the end of the file.
     func read(_ file: File, into bytes: UnsafeMutableRawBufferPointer, at offsetBytes: Int) throws(DiskError) -> Int
+    /// No more writes of this file will come: releases what only writing needs.
+    func endWriting(_ file: File)
     /// Forgets cached bytes of the range, so that the next read asks the device.
     func dropCache(_ file: File, at offsetBytes: Int, lengthBytes: Int)
     func rename(_ name: String, to newName: String) throws(DiskError)

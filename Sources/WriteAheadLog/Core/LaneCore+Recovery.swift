@@ -1,0 +1,250 @@
+import KafkaProtocol
+import NIOCore
+
+extension LaneCore {
+    /// Reads the directory and takes up where the log ended. Throws only when the directory itself cannot be listed.
+    ///
+    /// The newest readable checkpoint gives the state, the frames after it bring it up to date; older segments are looked
+    /// at by their first block only. Call once, before anything else.
+    public mutating func recover() throws(WALError) -> RecoveryReport {
+        var report = RecoveryReport()
+        report.lane = configuration.name
+        report.engine = disk.engineDescription
+        let entries: [DiskEntry]
+        do throws(DiskError) { entries = try disk.list() } catch { throw .io(error) }
+        takeSpares(entries, &report)
+        let window = ScanWindow(disk: disk)
+        findSegments(entries, window, &report)
+        let base = loadCheckpoint(&report)
+        replay(from: base, window, &report)
+        joinUnreadable(&report)
+        findOldGaps(before: base, window, &report)
+        settleTail(&report)
+        moveLogStarts()
+        freeUploaded()
+        finish(window, &report)
+        return report
+    }
+
+    // MARK: Files
+
+    private mutating func takeSpares(_ entries: [DiskEntry], _ report: inout RecoveryReport) {
+        for entry in entries {
+            let isSpare = SegmentName.isSpare(entry.name)
+            let fits = entry.sizeBytes == configuration.segmentSizeBytes && spares.count < configuration.spareSegmentsMax
+            if isSpare, fits {
+                spares.append(entry.name)
+            } else if isSpare || SegmentName.isUnfinished(entry.name) {
+                do throws(DiskError) { try disk.remove(entry.name) } catch { report.notes.append(error.description) }
+            }
+        }
+    }
+
+    private mutating func findSegments(
+        _ entries: [DiskEntry], _ window: ScanWindow<D>, _ report: inout RecoveryReport
+    ) {
+        for entry in entries {
+            guard let sequence = SegmentName.sequence(entry.name) else { continue }
+            if let newest = segments.last, sequence > newest.sequence + 1 {
+                for missing in (newest.sequence + 1..<sequence).prefix(Self.listedMissingMax) {
+                    report.missingSegments.append(missing)
+                }
+            }
+            nextSegment = sequence + 1
+            do throws(DiskError) {
+                segments.append(try identify(entry, sequence, window))
+            } catch {
+                report.hadReadErrors = true
+                report.notes.append(error.description)
+            }
+        }
+        report.segmentCount = segments.count
+        report.unreadableSegments = segments.filter { !$0.isReadable }.map(\.sequence)
+    }
+
+    private static var listedMissingMax: Int { 1000 }
+
+    /// Opens a segment and reads its header; without one, a valid group inside tells what the header said.
+    private func identify(
+        _ entry: DiskEntry, _ sequence: UInt64, _ window: ScanWindow<D>
+    ) throws(DiskError) -> LiveSegment<D.File> {
+        let file = try disk.open(entry.name)
+        window.open(file)
+        var segment = LiveSegment(
+            sequence: sequence, salt: 0, file: file, sizeBytes: entry.sizeBytes, firstLSN: 0, endBytes: entry.sizeBytes)
+        let head = try window.bytes(at: 0, count: SegmentHeader.sizeBytes)
+        if let header = SegmentHeader(reading: head), header.sequence == sequence {
+            segment.salt = header.salt
+            segment.firstLSN = header.firstLSN
+            return segment
+        }
+        var at = 0
+        while at + GroupHeader.sizeBytes <= entry.sizeBytes {
+            let bytes = try window.bytes(at: at, count: GroupHeader.sizeBytes)
+            if let group = GroupHeader(reading: bytes, sequence: sequence) {
+                segment.salt = group.salt
+                segment.firstLSN = group.firstLSN
+                return segment
+            }
+            at += Block.sizeBytes
+        }
+        segment.isReadable = false
+        return segment
+    }
+
+    // MARK: State
+
+    /// Starts from the newest checkpoint that can be read; the place of its segment, or 0 with an empty state.
+    private mutating func loadCheckpoint(_ report: inout RecoveryReport) -> Int {
+        for place in segments.indices.reversed() where segments[place].isReadable {
+            if let checkpoint = readCheckpoint(segments[place]) {
+                state = checkpoint
+                return place
+            }
+            report.notes.append("segment \(segments[place].sequence): its checkpoint cannot be read")
+        }
+        if let first = segments.first(where: \.isReadable) { state.nextLSN = first.firstLSN }
+        return 0
+    }
+
+    private mutating func replay(from base: Int, _ window: ScanWindow<D>, _ report: inout RecoveryReport) {
+        let readable = segments.indices.filter { $0 >= base && segments[$0].isReadable }
+        var expected: UInt64? = readable.first.map { segments[$0].firstLSN }
+        for (step, place) in readable.enumerated() {
+            let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
+            var scan = scan(place, window, expected: expected, limit: limit)
+            do throws(DiskError) {
+                while let item = try scan.next() { apply(item, of: place, &report) }
+            } catch {
+                // What cannot be read now may be readable later: nothing is written after it in this segment.
+                report.notes.append(error.description)
+                report.hadReadErrors = true
+            }
+            expected = scan.expectedLSN ?? expected
+            state.nextLSN = max(state.nextLSN, expected ?? 1)
+            segments[place].endBytes = limit == .max ? scan.position : segments[place].sizeBytes
+            tailBytes = scan.position
+        }
+    }
+
+    private func scan(
+        _ place: Int, _ window: ScanWindow<D>, expected: UInt64?, limit: UInt64
+    ) -> SegmentScan<D> {
+        let segment = segments[place]
+        return SegmentScan(
+            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
+            endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit)
+    }
+
+    private mutating func apply(_ item: SegmentScan<D>.Item, of place: Int, _ report: inout RecoveryReport) {
+        switch item {
+        case .frame(let frame):
+            segments[place].noteGroup(lsn: frame.header.lsn, at: frame.groupOffset)
+            apply(frame)
+        case .gap(let gap): report.gaps.append(gap)
+        case .quarantined(let offset, let length):
+            report.quarantined.append(
+                QuarantinedRange(segment: segments[place].sequence, offsetBytes: offset, lengthBytes: length))
+        case .torn(_, let length): report.tornTailBytes = length
+        }
+    }
+
+    private mutating func apply(_ frame: SegmentScan<D>.Frame) {
+        switch frame.header.kind {
+        case .batch:
+            let header = try? RecordBatchHeader(reading: frame.payload, at: frame.payload.readerIndex)
+            state.replay(frame.header, topic: frame.topic, header: header)
+            state.producers.evict()
+        case .plan: if let plan = UploadPlan(reading: frame.payload) { state.uploads.apply(plan) }
+        case .uploaded:
+            if let mark = UploadedMark(reading: frame.payload) {
+                state.uploads.apply(uploaded: mark.sequence, lastLSN: mark.lastLSN)
+            }
+        case .checkpoint:
+            let decoded = Checkpoint.decode(
+                frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
+            if let decoded { state = decoded }
+        case .seal: break
+        }
+        state.nextLSN = max(state.nextLSN, frame.header.lsn + 1)
+    }
+
+    // MARK: Losses
+
+    /// An unreadable segment takes the LSN of what follows it, so that it is freed in its turn.
+    private mutating func joinUnreadable(_ report: inout RecoveryReport) {
+        var next = state.nextLSN
+        for place in segments.indices.reversed() {
+            if segments[place].isReadable {
+                next = segments[place].firstLSN
+            } else {
+                segments[place].firstLSN = next
+            }
+        }
+    }
+
+    /// Segments before the base are not scanned. Only where a file is missing or unreadable the one before it is walked to
+    /// its end, to learn whether LSNs were lost.
+    private mutating func findOldGaps(before base: Int, _ window: ScanWindow<D>, _ report: inout RecoveryReport) {
+        let readable = segments.indices.filter { $0 <= base && segments[$0].isReadable }
+        for (place, following) in zip(readable, readable.dropFirst()) {
+            let isNeighbour = segments[place].sequence + 1 == segments[following].sequence
+            guard !isNeighbour else { continue }
+            let limit = segments[following].firstLSN
+            var scan = scan(place, window, expected: segments[place].firstLSN, limit: limit)
+            do throws(DiskError) {
+                while let item = try scan.next() {
+                    if case .gap(let gap) = item { report.gaps.append(gap) }
+                }
+            } catch {
+                report.notes.append(error.description)
+            }
+            if let end = scan.expectedLSN, end < limit {
+                report.gaps.append(LSNGap(firstLSN: end, lastLSN: limit - 1))
+            }
+        }
+    }
+
+    // MARK: Tail
+
+    /// Makes what was found durable and wipes what was cut, so that neither can change under the frames to come.
+    private mutating func settleTail(_ report: inout RecoveryReport) {
+        guard let newest = segments.last, newest.isReadable else {
+            mustRotate = true
+            return
+        }
+        do throws(DiskError) {
+            if report.tornTailBytes > 0 { try wipe(newest, from: tailBytes, lengthBytes: report.tornTailBytes) }
+            try disk.sync(newest.file)
+            let isUsual = newest.sizeBytes == configuration.segmentSizeBytes && newest.sequence + 1 == nextSegment
+            mustRotate = !isUsual || report.hadReadErrors
+        } catch {
+            mustRotate = true
+            report.notes.append(error.description)
+        }
+    }
+
+    private func wipe(_ segment: LiveSegment<D.File>, from start: Int, lengthBytes: Int) throws(DiskError) {
+        let end = min(Block.roundedUp(start + lengthBytes), segment.sizeBytes / Block.sizeBytes * Block.sizeBytes)
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: Block.sizeBytes)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        var at = start
+        while at < end {
+            let piece = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, end - at)])
+            try disk.write(segment.file, piece, at: at)
+            at += piece.count
+        }
+    }
+
+    private mutating func finish(_ window: ScanWindow<D>, _ report: inout RecoveryReport) {
+        report.durableLSN = durableLSN
+        report.uploadedThrough = state.uploads.uploadedThrough
+        report.partitionCount = state.partitions.count
+        report.producerCount = state.producers.count
+        report.scannedBytes = window.readBytes
+        alarms.quarantinedRanges += UInt64(report.quarantined.count + report.unreadableSegments.count)
+        alarms.lostLSNs += report.gaps.reduce(0) { $0 + $1.count }
+        if !report.isClean { alarms.lastMessage = report.description }
+    }
+}

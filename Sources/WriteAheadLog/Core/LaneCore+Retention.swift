@@ -1,0 +1,71 @@
+extension LaneCore {
+    /// Frees segments that are uploaded and past local retention, oldest first.
+    mutating func freeUploaded() {
+        while freeOldest(ignoringRetention: false) != nil {}
+    }
+
+    /// Frees the oldest segment if everything in it is uploaded; the bytes it took, or nil.
+    @discardableResult
+    mutating func freeOldest(ignoringRetention: Bool) -> Int? {
+        guard segments.count > 1, segments[1].firstLSN - 1 <= state.uploadedThrough else { return nil }
+        let oldest = segments[0]
+        guard ignoringRetention || isPastRetention(oldest) else { return nil }
+        do throws(DiskError) {
+            try retire(oldest)
+        } catch {
+            note(error)
+            return nil
+        }
+        segments.removeFirst()
+        moveLogStarts()
+        return oldest.sizeBytes
+    }
+
+    private func isPastRetention(_ segment: LiveSegment<D.File>) -> Bool {
+        let retention = configuration.localRetention
+        let age = Duration.nanoseconds(Int64(clamping: clockNs - min(clockNs, segment.closedAtNs)))
+        guard age >= retention.keepAge else { return false }
+        let uploaded = state.uploadedThrough
+        let kept = zip(segments.dropFirst(), segments.dropFirst(2)).reduce(0) { sum, pair in
+            pair.1.firstLSN - 1 <= uploaded ? sum + pair.0.sizeBytes : sum
+        }
+        return kept >= retention.keepBytes
+    }
+
+    /// Renames the file to a spare, or removes it. Its old name must be gone for sure before the file is written again.
+    private mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
+        let name = SegmentName.live(segment.sequence)
+        let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
+        guard isReusable, spares.count < configuration.spareSegmentsMax else {
+            try disk.remove(name)
+            try disk.syncDirectory()
+            return
+        }
+        let spare = SegmentName.spare(segment.sequence)
+        try disk.rename(name, to: spare)
+        try disk.syncDirectory()
+        spares.insert(spare, at: 0)
+    }
+
+    /// What the oldest segment's checkpoint says comes next is the oldest that is still here.
+    mutating func moveLogStarts() {
+        guard let oldest = segments.first, oldest.isReadable, let checkpoint = readCheckpoint(oldest) else { return }
+        for row in checkpoint.partitions.rows {
+            guard let place = state.partitions.place(of: row.name) else { continue }
+            let start = min(max(row.nextOffset, state.partitions[place].logStart), state.partitions[place].nextOffset)
+            state.partitions[place].logStart = start
+        }
+    }
+
+    /// The checkpoint at the head of a segment, nil when it cannot be read.
+    func readCheckpoint(_ segment: LiveSegment<D.File>) -> LaneState? {
+        let window = ScanWindow(disk: disk)
+        var scan = SegmentScan(
+            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
+            endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
+        guard let item = try? scan.next(), case .frame(let frame) = item, frame.header.kind == .checkpoint
+        else { return nil }
+        return Checkpoint.decode(
+            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
+    }
+}

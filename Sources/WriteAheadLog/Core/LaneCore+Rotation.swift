@@ -1,0 +1,171 @@
+import Glibc
+import NIOCore
+
+extension LaneCore {
+    enum Room {
+        case ready
+        case quotaReached(AppendRejection)
+        case failed(AppendRejection)
+    }
+
+    /// Makes sure the newest segment may be written and has room for a group of `groupBytes` of data.
+    mutating func makeRoom(_ groupBytes: Int) -> Room {
+        let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
+        if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes) }
+        let afterRotation = segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
+        let quota = checkQuota(afterRotation)
+        guard case .ready = quota else { return quota }
+        do throws(DiskError) {
+            try rotate()
+            return .ready
+        } catch {
+            note(error)
+            return .failed(error.isDiskFull ? .diskFull : .diskFailed(error.description))
+        }
+    }
+
+    /// Under pressure uploaded segments go although local retention would keep them.
+    private mutating func checkQuota(_ usedBytes: Int) -> Room {
+        let least = Block.sizeBytes
+        var used = usedBytes
+        while used + least > configuration.dataQuotaBytes, let freed = freeOldest(ignoringRetention: true) {
+            used -= freed
+        }
+        guard used + least > configuration.dataQuotaBytes else { return .ready }
+        return .quotaReached(.quotaExceeded(usedBytes: used, quotaBytes: configuration.quotaBytes))
+    }
+
+    /// A write or sync failed in the newest segment: what it holds beyond the tail is unknown, so it is never written again.
+    mutating func giveUpSegment(_ error: DiskError) {
+        mustRotate = true
+        alarms.suspectSegments += 1
+        note(error)
+        dropIfEmpty()
+    }
+
+    /// A segment given up before anything but its checkpoint was acknowledged holds nothing anybody needs.
+    private mutating func dropIfEmpty() {
+        guard segments.count > 1, let last = segments.last, last.isReadable, last.firstLSN + 1 == state.nextLSN
+        else { return }
+        disk.endWriting(last.file)
+        // If the name stays, its frames are dead all the same: the next segment starts with the same LSN.
+        try? disk.remove(SegmentName.live(last.sequence))
+        try? disk.syncDirectory()
+        segments.removeLast()
+        state.nextLSN = last.firstLSN
+        tailBytes = segments[segments.count - 1].endBytes
+    }
+
+    mutating func note(_ error: DiskError) {
+        isFailing = true
+        alarms.lastMessage = error.description
+    }
+
+    /// Starts a new segment: header and checkpoint are durable under its name when this returns.
+    mutating func rotate() throws(DiskError) {
+        let sequence = nextSegment
+        nextSegment += 1
+        let salt = Self.mix(saltSeed, sequence)
+        let head = stageHead(sequence: sequence, salt: salt)
+        let name = try prepareFile(head, sequence: sequence)
+        do throws(DiskError) {
+            try disk.rename(name, to: SegmentName.live(sequence))
+            try disk.syncDirectory()
+        } catch {
+            withdraw(SegmentName.live(sequence), name)
+            throw error
+        }
+        let file = try openRenamed(SegmentName.live(sequence))
+        closeNewest()
+        segments.append(
+            LiveSegment(
+                sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
+                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes))
+        tailBytes = head.count
+        state.nextLSN += 1
+        mustRotate = false
+        isFailing = false
+        freeUploaded()
+    }
+
+    private mutating func openRenamed(_ name: String) throws(DiskError) -> D.File {
+        do throws(DiskError) {
+            return try disk.open(name)
+        } catch {
+            withdraw(name, name)
+            throw error
+        }
+    }
+
+    /// Segment header and checkpoint group, ready to be written at offset 0.
+    private func stageHead(sequence: UInt64, salt: UInt64) -> UnsafeRawBufferPointer {
+        var after = state
+        after.nextLSN += 1
+        let payload = Checkpoint.encode(after)
+        staging.begin(sequence: sequence, salt: salt, firstLSN: state.nextLSN, leadBytes: Block.sizeBytes)
+        let frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
+        _ = staging.append(frame, topic: "", payload: payload)
+        let bytes = staging.finish()
+        let header = SegmentHeader(
+            sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN)
+        header.encode(into: staging.memory)
+        return bytes
+    }
+
+    /// Writes the head into a spare file, or into a new one when there is none or the spare fails.
+    private mutating func prepareFile(_ head: UnsafeRawBufferPointer, sequence: UInt64) throws(DiskError) -> String {
+        if let spare = spares.popLast() {
+            do throws(DiskError) {
+                let file = try disk.open(spare)
+                try disk.writeAndSync(file, head, at: 0)
+                disk.endWriting(file)
+                return spare
+            } catch {
+                note(error)
+                try? disk.remove(spare)
+            }
+        }
+        let name = SegmentName.unfinished(sequence)
+        try? disk.remove(name)
+        do throws(DiskError) {
+            let file = try disk.create(name, sizeBytes: configuration.segmentSizeBytes)
+            try disk.writeAndSync(file, head, at: 0)
+            disk.endWriting(file)
+            return name
+        } catch {
+            try? disk.remove(name)
+            throw error
+        }
+    }
+
+    /// The name may or may not be on disk. Unless it is surely gone, the segment before it takes no more frames, because
+    /// recovery would take them for dead.
+    private mutating func withdraw(_ names: String...) {
+        do throws(DiskError) {
+            for name in names { try disk.remove(name) }
+            try disk.syncDirectory()
+        } catch {
+            mustRotate = true
+            note(error)
+        }
+    }
+
+    private mutating func closeNewest() {
+        guard let newest = segments.last else { return }
+        if newest.isReadable { segments[segments.count - 1].endBytes = tailBytes }
+        segments[segments.count - 1].closedAtNs = clockNs
+        disk.endWriting(newest.file)
+    }
+
+    static func mix(_ seed: UInt64, _ sequence: UInt64) -> UInt64 {
+        // SplitMix64, Steele et al. 2014: every input gives a different output.
+        var z = seed &+ sequence &* 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+extension DiskError {
+    var isDiskFull: Bool { errno == ENOSPC || errno == EDQUOT }
+}

@@ -1,0 +1,85 @@
+import NIOCore
+
+extension LaneCore {
+    /// Makes a plan durable. Repeating one that is open does nothing.
+    public mutating func recordPlan(_ plan: UploadPlan) throws(WALError) {
+        committed.removeAll(keepingCapacity: true)
+        switch state.uploads.check(plan, durableLSN: durableLSN) {
+        case .known: return
+        case .refused(let reason): throw .planRefused(reason)
+        case .record: break
+        }
+        try writeControl(.plan, plan.encoded)
+        state.uploads.apply(plan)
+    }
+
+    /// Makes it durable that the object of an open plan is stored, and frees what that allows.
+    /// `nowNs` is the monotonic time, for local retention by age.
+    public mutating func recordUploaded(sequence: UInt64, lastLSN: UInt64, nowNs: UInt64 = 0) throws(WALError) {
+        committed.removeAll(keepingCapacity: true)
+        clockNs = max(clockNs, nowNs)
+        switch state.uploads.check(uploaded: sequence, lastLSN: lastLSN) {
+        case .known: return
+        case .refused(let reason): throw .planRefused(reason)
+        case .record: break
+        }
+        try writeControl(.uploaded, UploadedMark(sequence: sequence, lastLSN: lastLSN).encoded)
+        state.uploads.apply(uploaded: sequence, lastLSN: lastLSN)
+        freeUploaded()
+    }
+
+    /// Marks an orderly end, so that the next recovery knows that nothing before it was unfinished. Best effort.
+    public mutating func seal() {
+        committed.removeAll(keepingCapacity: true)
+        guard !mustRotate, let active = segments.last, tailBytes + Block.sizeBytes <= active.sizeBytes else { return }
+        try? writeControl(.seal, ByteBuffer())
+    }
+
+    /// One group with one control frame. May use the end of a segment that data may not, and ignores the quota.
+    private mutating func writeControl(_ kind: FrameKind, _ payload: ByteBuffer) throws(WALError) {
+        var last: DiskError?
+        for _ in 0..<2 {
+            do throws(DiskError) {
+                try makeControlRoom()
+                try writeControlGroup(kind, payload)
+                return
+            } catch {
+                last = error
+                if mustRotate, segments.isEmpty { break }
+            }
+        }
+        guard let last else { throw .closed }
+        throw last.isDiskFull ? .diskFull : .diskFailed(last.description)
+    }
+
+    private mutating func makeControlRoom() throws(DiskError) {
+        let size = segments.last?.sizeBytes ?? 0
+        let needed = Block.sizeBytes
+        if !mustRotate, tailBytes + needed <= size - configuration.controlReserveBytes { return }
+        do throws(DiskError) {
+            try rotate()
+        } catch {
+            note(error)
+            if mustRotate || tailBytes + needed > size { throw error }
+        }
+    }
+
+    private mutating func writeControlGroup(_ kind: FrameKind, _ payload: ByteBuffer) throws(DiskError) {
+        guard let active = segments.last else { throw DiskError(.write, "no segment", errno: 5) }
+        staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN)
+        let frame = FrameHeader(kind: kind, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
+        _ = staging.append(frame, topic: "", payload: payload)
+        let bytes = staging.finish()
+        do throws(DiskError) {
+            try disk.writeAndSync(active.file, bytes, at: tailBytes)
+        } catch {
+            giveUpSegment(error)
+            throw error
+        }
+        segments[segments.count - 1].noteGroup(lsn: state.nextLSN, at: tailBytes)
+        tailBytes += bytes.count
+        state.nextLSN += 1
+        counters.groups += 1
+        isFailing = false
+    }
+}

@@ -1,0 +1,85 @@
+import NIOCore
+
+/// The lane without threads: admits entries, writes groups, rotates and frees segments, recovers. One owner, blocking calls.
+///
+/// `LaneLog` drives it from its writer thread; simulation drives it directly, on a simulated disk. Nothing in here asks for
+/// the time or for randomness: `saltSeed` is handed in, times come with the entries.
+public struct LaneCore<D: Disk> {
+    public let configuration: LaneConfiguration
+    public let disk: D
+    public internal(set) var alarms = LaneAlarms()
+    /// Counters since the core was made.
+    public internal(set) var counters = LaneCounters()
+
+    let saltSeed: UInt64
+    var state: LaneState
+    var segments: [LiveSegment<D.File>] = []
+    /// Names of zeroed or used segment files ready to be taken.
+    var spares: [String] = []
+    /// Where the next group of the newest segment goes.
+    var tailBytes = 0
+    /// The newest segment must not be written any more: a write failed there, or another segment may exist after it.
+    var mustRotate = true
+    var nextSegment: UInt64 = 1
+    /// Latest monotonic time seen in entries or uploads.
+    var clockNs: UInt64 = 0
+    /// Rows of the index for what the last commit made durable.
+    var committed: [IndexEntry] = []
+    var isFailing = false
+    let staging: Staging
+    let reader: LogReader<D>
+
+    /// `saltSeed` must differ from run to run in production, so that stale blocks never verify.
+    public init(configuration: LaneConfiguration, disk: D, saltSeed: UInt64) throws(WALError) {
+        try configuration.validate()
+        self.configuration = configuration
+        self.disk = disk
+        self.saltSeed = saltSeed
+        state = Self.emptyState(configuration)
+        staging = Staging(capacityBytes: configuration.groupBytesMax)
+        reader = LogReader(disk: disk)
+    }
+
+    static func emptyState(_ configuration: LaneConfiguration) -> LaneState {
+        LaneState(producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
+    }
+
+    public var durableLSN: UInt64 { state.nextLSN - 1 }
+    public var uploadState: UploadState { state.uploads.state }
+
+    public var partitions: [LocalPartition] { state.partitions.rows.map(LocalPartition.init) }
+
+    /// Durable batches from `lsn` on; see `LaneSource.read`.
+    public func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice {
+        try reader.read(from: lsn, maxBytes: maxBytes, maxCount: maxCount, in: view)
+    }
+
+    /// Bytes that count against the quota: closed segments whole, the newest up to its tail.
+    public var diskBytes: Int {
+        segments.isEmpty ? 0 : segments.dropLast().reduce(tailBytes) { $0 + $1.sizeBytes }
+    }
+
+    var view: LogView<D.File> {
+        var live = segments
+        if !live.isEmpty, live[live.count - 1].isReadable { live[live.count - 1].endBytes = tailBytes }
+        return LogView(segments: live, durableLSN: durableLSN)
+    }
+}
+
+/// What a core has done since it was made.
+public struct LaneCounters: Sendable, Equatable {
+    public var groups: UInt64 = 0
+    public var batches: UInt64 = 0
+    public var records: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public var duplicates: UInt64 = 0
+    public var rejections: UInt64 = 0
+}
+
+extension LocalPartition {
+    init(_ row: PartitionTable.Row) {
+        self.init(
+            topic: row.name.topic, partition: row.name.partition, logStartOffset: row.logStart,
+            highWatermark: row.nextOffset)
+    }
+}

@@ -1,0 +1,94 @@
+import CChecksum
+import NIOCore
+
+/// Where a frame went inside the group being staged.
+struct StagedPosition {
+    var offsetBytes: Int
+    var frameBytes: Int
+}
+
+/// One block-aligned buffer in which a group is built: copy and checksum in a single pass over each batch.
+///
+/// Memory is taken page by page as it is touched and reused for every group.
+final class Staging {
+    private(set) var memory: UnsafeMutableRawBufferPointer
+    private(set) var usedBytes = 0
+    private var frameCount: UInt32 = 0
+    private var salt: UInt64 = 0
+    private var sequence: UInt64 = 0
+    private var firstLSN: UInt64 = 0
+    /// Bytes kept free before the group header, for a segment header in the same write.
+    private var leadBytes = 0
+
+    init(capacityBytes: Int) {
+        memory = .allocate(byteCount: Block.roundedUp(capacityBytes), alignment: Block.sizeBytes)
+    }
+
+    deinit { memory.deallocate() }
+
+    var isEmpty: Bool { frameCount == 0 }
+    /// Frames in the group.
+    var count: Int { Int(frameCount) }
+
+    func begin(sequence: UInt64, salt: UInt64, firstLSN: UInt64, leadBytes: Int = 0) {
+        self.sequence = sequence
+        self.salt = salt
+        self.firstLSN = firstLSN
+        self.leadBytes = leadBytes
+        usedBytes = leadBytes + GroupHeader.sizeBytes
+        frameCount = 0
+    }
+
+    /// Whether the group would still be at most `limitBytes` with one more frame.
+    func fits(frameBytes: Int, limitBytes: Int) -> Bool { usedBytes - leadBytes + frameBytes <= limitBytes }
+
+    func append(_ header: FrameHeader, topic: String, payload: ByteBuffer) -> StagedPosition {
+        let start = usedBytes
+        let frameBytes = header.frameBytes
+        reserve(start + frameBytes)
+        let frame = UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + frameBytes])
+        header.encode(into: frame)
+        copy(topic: topic, bytes: header.topicBytes, to: frame)
+        let headBytes = FrameHeader.sizeBytes + header.topicBytes
+        var crc = cairn_crc32c(FrameHeader.seed(salt: salt), frame.baseAddress! + 8, headBytes - 8)
+        if header.payloadBytes > 0 {
+            crc = payload.withUnsafeReadableBytes { bytes in
+                cairn_crc32c_copy(crc, frame.baseAddress! + headBytes, bytes.baseAddress!, bytes.count)
+            }
+        }
+        frame.set(crc, at: 4)
+        usedBytes += frameBytes
+        frameCount += 1
+        return StagedPosition(offsetBytes: start - leadBytes, frameBytes: frameBytes)
+    }
+
+    /// Closes the group: header in front, zeros up to the block boundary. What to write, lead included.
+    func finish() -> UnsafeRawBufferPointer {
+        let header = GroupHeader(
+            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence, salt: salt)
+        header.encode(into: UnsafeMutableRawBufferPointer(rebasing: memory[leadBytes...]))
+        let total = leadBytes + header.groupBytes
+        reserve(total)
+        UnsafeMutableRawBufferPointer(rebasing: memory[usedBytes..<total]).initializeMemory(as: UInt8.self, repeating: 0)
+        return UnsafeRawBufferPointer(rebasing: memory[..<total])
+    }
+
+    private func copy(topic: String, bytes: Int, to frame: UnsafeMutableRawBufferPointer) {
+        guard bytes > 0 else { return }
+        var topic = topic
+        topic.withUTF8 { source in
+            UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.sizeBytes..<FrameHeader.sizeBytes + bytes])
+                .copyMemory(from: UnsafeRawBufferPointer(source))
+        }
+    }
+
+    /// Grows for a checkpoint larger than a group; batches never need it.
+    private func reserve(_ neededBytes: Int) {
+        let needed = Block.roundedUp(neededBytes)
+        guard needed > memory.count else { return }
+        let grown = UnsafeMutableRawBufferPointer.allocate(byteCount: needed, alignment: Block.sizeBytes)
+        grown.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<usedBytes]))
+        memory.deallocate()
+        memory = grown
+    }
+}

@@ -1,0 +1,46 @@
+import CUring
+
+/// One io_uring that carries a write and the fdatasync linked to it; one pair at a time.
+struct RingWriter: ~Copyable, @unchecked Sendable {  // The ring belongs to whoever holds this value, and it cannot be copied.
+    enum Step: Equatable {
+        case done
+        /// Some bytes went; the kernel then cancelled the fdatasync. Write the rest and sync.
+        case short(written: Int)
+        case writeFailed(Int32)
+        case syncFailed(Int32)
+        /// Nothing is known about the group; write it again another way.
+        case ringFailed(Int32)
+    }
+    struct Refusal: Error {
+        var errno: Int32
+    }
+
+    private let ring: OpaquePointer
+
+    static func open() -> sending Opening {
+        var code: Int32 = 0
+        guard let ring = cairn_ring_open(&code) else { return .failure(Refusal(errno: code)) }
+        return .success(RingWriter(ring: ring))
+    }
+
+    enum Opening: ~Copyable {
+        case success(RingWriter)
+        case failure(Refusal)
+    }
+
+    private init(ring: OpaquePointer) { self.ring = ring }
+
+    deinit { cairn_ring_close(ring) }
+
+    func writeAndSync(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) -> Step {
+        let refused = cairn_ring_submit(ring, descriptor, bytes.baseAddress!, bytes.count, UInt64(offsetBytes))
+        if refused != 0 { return .ringFailed(refused) }
+        var written = 0
+        var synced: Int32 = 0
+        let lost = cairn_ring_wait(ring, &written, &synced)
+        if lost != 0 { return .ringFailed(lost) }
+        if written < 0 { return .writeFailed(Int32(-written)) }
+        if written < bytes.count { return .short(written: written) }
+        return synced < 0 ? .syncFailed(-synced) : .done
+    }
+}

@@ -1,0 +1,78 @@
+import CChecksum
+
+/// What a frame carries.
+enum FrameKind: UInt8, Sendable {
+    case batch = 1
+    case plan = 2
+    case uploaded = 3
+    case checkpoint = 4
+    /// Written when the lane is closed in order; carries nothing.
+    case seal = 5
+}
+
+/// Fixed part of a frame; topic and payload follow. README, section 3.
+struct FrameHeader: Equatable {
+    static let sizeBytes = 56
+    static let topicBytesMax = 249
+
+    var kind: FrameKind
+    var clockQuality: UInt8 = 0
+    var topicBytes: Int = 0
+    var partition: Int32 = 0
+    var lsn: UInt64
+    var wallMs: Int64 = 0
+    var monotonicNs: UInt64 = 0
+    var baseOffset: Int64 = 0
+    var recordCount: UInt32 = 0
+    var payloadBytes: Int
+    var storedCRC: UInt32 = 0
+
+    var frameBytes: Int { Self.sizeBytes + topicBytes + payloadBytes }
+
+    static func seed(salt: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: salt) }
+
+    /// Writes the fixed part without its checksum, which covers everything after itself and is set last.
+    func encode(into bytes: UnsafeMutableRawBufferPointer) {
+        bytes.set(UInt32(frameBytes), at: 0)
+        bytes.set(kind.rawValue, at: 8)
+        bytes.set(clockQuality, at: 9)
+        bytes.set(UInt16(topicBytes), at: 10)
+        bytes.set(partition, at: 12)
+        bytes.set(lsn, at: 16)
+        bytes.set(wallMs, at: 24)
+        bytes.set(monotonicNs, at: 32)
+        bytes.set(baseOffset, at: 40)
+        bytes.set(recordCount, at: 48)
+        bytes.set(UInt32(payloadBytes), at: 52)
+    }
+
+    /// Nil when the fields cannot be a frame of at most `limitBytes`; the checksum is not looked at.
+    init?(reading bytes: UnsafeRawBufferPointer, limitBytes: Int) {
+        guard bytes.count >= Self.sizeBytes, let kind = FrameKind(rawValue: bytes.field(at: 8)) else { return nil }
+        self.kind = kind
+        storedCRC = bytes.field(at: 4)
+        clockQuality = bytes.field(at: 9)
+        topicBytes = Int(bytes.field(UInt16.self, at: 10))
+        partition = bytes.field(at: 12)
+        lsn = bytes.field(at: 16)
+        wallMs = bytes.field(at: 24)
+        monotonicNs = bytes.field(at: 32)
+        baseOffset = bytes.field(at: 40)
+        recordCount = bytes.field(at: 48)
+        payloadBytes = Int(bytes.field(UInt32.self, at: 52))
+        guard topicBytes <= Self.topicBytesMax, frameBytes <= limitBytes,
+            Int(bytes.field(UInt32.self, at: 0)) == frameBytes
+        else { return nil }
+    }
+
+    init(kind: FrameKind, lsn: UInt64, payloadBytes: Int) {
+        self.kind = kind
+        self.lsn = lsn
+        self.payloadBytes = payloadBytes
+    }
+
+    /// Checksum of a whole frame in memory.
+    static func checksum(_ frame: UnsafeRawBufferPointer, salt: UInt64) -> UInt32 {
+        cairn_crc32c(seed(salt: salt), frame.baseAddress! + 8, frame.count - 8)
+    }
+}

@@ -1,0 +1,64 @@
+import CChecksum
+
+/// Head of one group commit: a block-aligned run of frames written and synced together. README, section 2.
+struct GroupHeader: Equatable {
+    static let magic: UInt32 = 0x5052_4743  // "CGRP"
+    static let version: UInt16 = 1
+    static let sizeBytes = 48
+
+    var frameCount: UInt32
+    /// This header and its frames.
+    var usedBytes: Int
+    /// The same with the padding to a block boundary.
+    var groupBytes: Int
+    var firstLSN: UInt64
+    var sequence: UInt64
+    var salt: UInt64
+
+    func encode(into bytes: UnsafeMutableRawBufferPointer) {
+        bytes.set(Self.magic, at: 0)
+        bytes.set(Self.version, at: 8)
+        bytes.set(UInt16(0), at: 10)
+        bytes.set(frameCount, at: 12)
+        bytes.set(UInt32(usedBytes), at: 16)
+        bytes.set(UInt32(groupBytes), at: 20)
+        bytes.set(firstLSN, at: 24)
+        bytes.set(sequence, at: 32)
+        bytes.set(salt, at: 40)
+        bytes.set(Self.checksum(UnsafeRawBufferPointer(bytes), salt: salt), at: 4)
+    }
+
+    /// Nil when the bytes are no group header of segment `sequence`, whatever its salt.
+    init?(reading bytes: UnsafeRawBufferPointer, sequence: UInt64) {
+        guard bytes.count >= Self.sizeBytes, bytes.field(UInt32.self, at: 0) == Self.magic,
+            bytes.field(UInt16.self, at: 8) == Self.version, bytes.field(UInt64.self, at: 32) == sequence
+        else { return nil }
+        salt = bytes.field(at: 40)
+        guard bytes.field(UInt32.self, at: 4) == Self.checksum(bytes, salt: salt) else { return nil }
+        self.sequence = sequence
+        frameCount = bytes.field(at: 12)
+        usedBytes = Int(bytes.field(UInt32.self, at: 16))
+        groupBytes = Int(bytes.field(UInt32.self, at: 20))
+        firstLSN = bytes.field(at: 24)
+        guard usedBytes >= Self.sizeBytes, usedBytes <= groupBytes, groupBytes % Block.sizeBytes == 0 else { return nil }
+    }
+
+    /// Nil unless the header belongs to this very use of the segment file.
+    init?(reading bytes: UnsafeRawBufferPointer, sequence: UInt64, salt: UInt64) {
+        self.init(reading: bytes, sequence: sequence)
+        guard self.salt == salt else { return nil }
+    }
+
+    init(frameCount: UInt32, usedBytes: Int, firstLSN: UInt64, sequence: UInt64, salt: UInt64) {
+        self.frameCount = frameCount
+        self.usedBytes = usedBytes
+        self.groupBytes = Block.roundedUp(usedBytes)
+        self.firstLSN = firstLSN
+        self.sequence = sequence
+        self.salt = salt
+    }
+
+    private static func checksum(_ bytes: UnsafeRawBufferPointer, salt: UInt64) -> UInt32 {
+        cairn_crc32c(UInt32(truncatingIfNeeded: salt >> 32), bytes.baseAddress! + 8, sizeBytes - 8)
+    }
+}

@@ -1,0 +1,40 @@
+/// A fixed buffer over a file: all that scanning a segment of any size keeps in memory.
+final class ScanWindow<D: Disk> {
+    private let disk: D
+    private let memory: UnsafeMutableRawBufferPointer
+    private var file: D.File?
+    private var start = 0
+    private var count = 0
+    private(set) var readBytes = 0
+
+    init(disk: D, sizeBytes: Int = 1 << 20) {
+        self.disk = disk
+        memory = .allocate(byteCount: max(sizeBytes, 2 * Block.sizeBytes), alignment: Block.sizeBytes)
+    }
+
+    deinit { memory.deallocate() }
+
+    func open(_ file: D.File) {
+        self.file = file
+        count = 0
+    }
+
+    /// Largest request `bytes(at:count:)` can serve.
+    var limitBytes: Int { memory.count - Block.sizeBytes }
+
+    /// The bytes, valid until the next call; fewer than asked at the end of the file.
+    func bytes(at offset: Int, count wanted: Int) throws(DiskError) -> UnsafeRawBufferPointer {
+        precondition(wanted <= limitBytes, "window of \(limitBytes) bytes asked for \(wanted)")
+        if offset < start || offset + wanted > start + count { try load(at: offset) }
+        let from = min(offset - start, count)
+        return UnsafeRawBufferPointer(rebasing: memory[from..<min(from + wanted, count)])
+    }
+
+    private func load(at offset: Int) throws(DiskError) {
+        guard let file else { preconditionFailure("a window is opened before it is read") }
+        start = offset / Block.sizeBytes * Block.sizeBytes
+        count = 0
+        count = try disk.read(file, into: memory, at: start)
+        readBytes += count
+    }
+}

@@ -1,0 +1,125 @@
+import KafkaProtocol
+import NIOCore
+
+/// Everything a lane knows that decides about the next append: LSNs, offsets, producers, uploads. No I/O.
+struct LaneState: Sendable {
+    var nextLSN: UInt64 = 1
+    /// Highest LSN that is a batch; control frames after it need no upload.
+    var lastBatchLSN: UInt64 = 0
+    var partitions = PartitionTable()
+    var producers: ProducerTable
+    var uploads = UploadLedger()
+    let partitionsMax: Int
+    private var undo: Undo?
+
+    init(producersMax: Int, partitionsMax: Int) {
+        producers = ProducerTable(limit: producersMax)
+        self.partitionsMax = partitionsMax
+    }
+
+    /// Nothing up to here needs to be uploaded any more.
+    var uploadedThrough: UInt64 {
+        uploads.uploadedThrough >= lastBatchLSN ? nextLSN - 1 : uploads.uploadedThrough
+    }
+
+    /// Verdict on one entry against everything admitted before it.
+    enum Admission: Equatable {
+        case append(partition: Int, baseOffset: Int64)
+        case duplicate(baseOffset: Int64)
+        case rejected(AppendRejection)
+    }
+
+    /// What changed since `begin`, so that a failed group can be taken back without copying the state.
+    private struct Undo {
+        var nextLSN: UInt64
+        var lastBatchLSN: UInt64
+        var partitionCount: Int
+        var offsets: [(place: Int, nextOffset: Int64)] = []
+        var producers: [(key: ProducerTable.Key, row: ProducerTable.Row?)] = []
+    }
+
+    mutating func begin() { undo = Undo(nextLSN: nextLSN, lastBatchLSN: lastBatchLSN, partitionCount: partitions.count) }
+
+    mutating func keep() {
+        undo = nil
+        producers.evict()
+    }
+
+    /// Takes back every admission since `begin`.
+    mutating func rollBack() {
+        guard let undo else { preconditionFailure("rollBack() without begin()") }
+        for (key, row) in undo.producers.reversed() { producers[key] = row }
+        for (place, nextOffset) in undo.offsets.reversed() { partitions[place].nextOffset = nextOffset }
+        partitions.removeRows(from: undo.partitionCount)
+        nextLSN = undo.nextLSN
+        lastBatchLSN = undo.lastBatchLSN
+        self.undo = nil
+    }
+
+    /// Gives the entry its offset and remembers its producer, or says why not.
+    mutating func admit(_ entry: LogEntry) -> Admission {
+        let name = PartitionName(topic: entry.topic, partition: entry.partition)
+        guard let place = partitions.place(of: name) ?? makePlace(name) else {
+            return .rejected(.tooManyPartitions(limit: partitionsMax))
+        }
+        let baseOffset = partitions[place].nextOffset
+        if entry.header.producerID >= 0 {
+            let key = ProducerTable.Key(partition: place, producerID: entry.header.producerID)
+            let row = producers[key]
+            switch verdict(row?.sequences, entry.header) {
+            case .append: break
+            case .duplicate(let original, _): return .duplicate(baseOffset: original)
+            case .outOfOrder: return .rejected(.outOfOrderSequence)
+            case .fenced: return .rejected(.producerFenced)
+            }
+            undo?.producers.append((key, row))
+            remember(key, entry.header, baseOffset: baseOffset, lsn: nextLSN)
+        }
+        undo?.offsets.append((place, baseOffset))
+        partitions[place].nextOffset = baseOffset + Int64(entry.header.recordCount)
+        lastBatchLSN = nextLSN
+        nextLSN += 1
+        return .append(partition: place, baseOffset: baseOffset)
+    }
+
+    /// The original offset when `entry` is a repetition of a batch that was admitted before.
+    func duplicate(of entry: LogEntry) -> Int64? {
+        guard entry.header.producerID >= 0,
+            let place = partitions.place(of: PartitionName(topic: entry.topic, partition: entry.partition)),
+            let row = producers[ProducerTable.Key(partition: place, producerID: entry.header.producerID)],
+            case .duplicate(let original, _) = verdict(row.sequences, entry.header)
+        else { return nil }
+        return original
+    }
+
+    /// Applies a batch frame read back from disk, where its offset was decided.
+    mutating func replay(_ frame: FrameHeader, topic: String, header: RecordBatchHeader?) {
+        let place = partitions.place(making: PartitionName(topic: topic, partition: frame.partition))
+        let end = frame.baseOffset + Int64(frame.recordCount)
+        partitions[place].nextOffset = max(partitions[place].nextOffset, end)
+        lastBatchLSN = max(lastBatchLSN, frame.lsn)
+        guard let header, header.producerID >= 0 else { return }
+        let key = ProducerTable.Key(partition: place, producerID: header.producerID)
+        remember(key, header, baseOffset: frame.baseOffset, lsn: frame.lsn)
+    }
+
+    private mutating func makePlace(_ name: PartitionName) -> Int? {
+        partitions.count < partitionsMax ? partitions.place(making: name) : nil
+    }
+
+    private func verdict(_ known: ProducerSequences?, _ header: RecordBatchHeader) -> ProducerSequences.Verdict {
+        (known ?? ProducerSequences()).check(
+            epoch: header.producerEpoch, firstSequence: header.baseSequence, lastSequence: header.lastSequence)
+    }
+
+    private mutating func remember(
+        _ key: ProducerTable.Key, _ header: RecordBatchHeader, baseOffset: Int64, lsn: UInt64
+    ) {
+        var row = producers[key] ?? ProducerTable.Row(sequences: ProducerSequences(), lastLSN: lsn)
+        row.sequences.record(
+            epoch: header.producerEpoch, firstSequence: header.baseSequence, lastSequence: header.lastSequence,
+            baseOffset: baseOffset, timestampMs: header.maxTimestamp)
+        row.lastLSN = lsn
+        producers[key] = row
+    }
+}
