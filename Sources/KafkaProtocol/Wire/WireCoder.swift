@@ -18,7 +18,7 @@ public protocol WireCoder {
     mutating func blob(_ value: inout ByteBuffer?, nullable: Bool) throws(WireError)
     /// A count of four bytes, or compact, and then `each` for one element after the other.
     mutating func elements<Element>(
-        _ values: inout [Element]?, nullable: Bool, empty: () -> Element,
+        _ values: inout [Element]?, nullable: Bool, empty: Element,
         each: (inout Self, inout Element) throws(WireError) -> Void
     ) throws(WireError)
     /// The fields of `message` and, in flexible versions, its tagged-field section.
@@ -74,7 +74,7 @@ extension WireCoder {
 
     mutating func array(_ values: inout [Int32]) throws(WireError) {
         var some: [Int32]? = values
-        try elements(&some, nullable: false, empty: { 0 }) { wire, value throws(WireError) in try wire.integer(&value) }
+        try elements(&some, nullable: false, empty: 0) { wire, value throws(WireError) in try wire.integer(&value) }
         values = some ?? []
     }
 
@@ -87,7 +87,7 @@ extension WireCoder {
     mutating func nullableArray(_ values: inout [String]?) throws(WireError) { try strings(&values, nullable: true) }
 
     private mutating func strings(_ values: inout [String]?, nullable: Bool) throws(WireError) {
-        try elements(&values, nullable: nullable, empty: { "" }) { wire, value throws(WireError) in
+        try elements(&values, nullable: nullable, empty: "") { wire, value throws(WireError) in
             try wire.string(&value)
         }
     }
@@ -95,7 +95,7 @@ extension WireCoder {
     private mutating func nullableArray<Element: WireMessage>(
         _ values: inout [Element]?, nullable: Bool
     ) throws(WireError) {
-        try elements(&values, nullable: nullable, empty: Element.init) { wire, value throws(WireError) in
+        try elements(&values, nullable: nullable, empty: Element()) { wire, value throws(WireError) in
             try wire.structure(&value)
         }
     }

@@ -68,7 +68,7 @@ public struct WireReader: WireCoder {
     }
 
     public mutating func elements<Element>(
-        _ values: inout [Element]?, nullable: Bool, empty: () -> Element,
+        _ values: inout [Element]?, nullable: Bool, empty: Element,
         each: (inout Self, inout Element) throws(WireError) -> Void
     ) throws(WireError) {
         guard let count = try length(compact: isFlexible, ofTwoBytes: false, nullable: nullable) else {
@@ -80,7 +80,7 @@ public struct WireReader: WireCoder {
         // Elements are larger here than on the wire; what is really there decides how far this grows.
         read.reserveCapacity(min(count, 256))
         for _ in 0..<count {
-            var element = empty()
+            var element = empty
             try each(&self, &element)
             read.append(element)
         }

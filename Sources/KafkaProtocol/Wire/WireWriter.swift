@@ -66,7 +66,7 @@ public struct WireWriter: WireCoder {
     }
 
     public mutating func elements<Element>(
-        _ values: inout [Element]?, nullable: Bool, empty: () -> Element,
+        _ values: inout [Element]?, nullable: Bool, empty: Element,
         each: (inout Self, inout Element) throws(WireError) -> Void
     ) throws(WireError) {
         try writeLength(values?.count, nullable: nullable)
