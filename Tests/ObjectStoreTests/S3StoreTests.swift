@@ -168,6 +168,41 @@ struct S3StoreTests {
         }
     }
 
+    @Test("a reply that stops in the middle is ended, by silence or by the caller")
+    func stalledReply() async throws {
+        var settings = stubSettings
+        settings.progressTimeout = .milliseconds(500)
+        try await withStub(settings: settings) { stub, store async throws in
+            _ = try await store.put("k", bytes(5000), ifAbsent: true)
+            stub.script(S3Stub.Canned(method: .GET, hangs: true, missingBytes: 10))
+            #expect(await kind { () async throws(ObjectStoreError) in try await store.get("k") } == .timeout)
+        }
+        try await withStub { stub, store async throws in
+            _ = try await store.put("k", bytes(5000), ifAbsent: true)
+            stub.clearLog()
+            stub.script(S3Stub.Canned(method: .GET, hangs: true, missingBytes: 10))
+            let task = Task { await kind { () async throws(ObjectStoreError) in try await store.get("k") } }
+            while stub.log.isEmpty { await Task.yield() }
+            task.cancel()
+            #expect(await task.value == .cancelled)
+        }
+    }
+
+    @Test("a body of many slices arrives as it was, and a reader that is slow to take it does not matter")
+    func slices() async throws {
+        let body = ByteBuffer(repeating: 7, count: 3 * BodySlices.sliceBytes + 1)
+        var behaviour = S3Stub.Behaviour()
+        behaviour.readsSlowly = true
+        var settings = stubSettings
+        settings.progressTimeout = .milliseconds(100)
+        try await withStub(behaviour, settings: settings) { stub, store async throws in
+            _ = try await store.put("k", body, ifAbsent: true)
+            #expect(stub.objects["k"] == body)
+            #expect(stub.requests.first?.headers["content-length"] == ["\(body.readableBytes)"])
+            #expect(stub.requests.first?.headers.contains(name: "transfer-encoding") == false)
+        }
+    }
+
     @Test("no connection is unavailable; a cancelled call is cancelled")
     func unreachable() async throws {
         try await withStub { stub, store async throws in

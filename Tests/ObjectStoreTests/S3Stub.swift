@@ -14,6 +14,8 @@ final class S3Stub: Sendable {
         var hasBatchDelete = true
         /// The largest page of a listing.
         var pageMax = 1000
+        /// Takes a request's body in small pieces with pauses between them.
+        var readsSlowly = false
         /// The clock in its `Date` header; nil sends none.
         var date: String? = "Fri, 24 May 2013 00:00:00 GMT"
     }
@@ -32,7 +34,7 @@ final class S3Stub: Sendable {
         var closes = false
         /// Never answer.
         var hangs = false
-        /// Announce this many bytes more than are sent, then close.
+        /// Announce this many bytes more than are sent, then close, or hang.
         var missingBytes = 0
     }
 
@@ -69,6 +71,7 @@ final class S3Stub: Sendable {
             .childChannelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 65536, maximum: 1 << 20)
             )
+            .childChannelOption(.autoRead, value: !behaviour.readsSlowly)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
@@ -279,7 +282,7 @@ private final class S3StubHandler: ChannelInboundHandler {
     private func send(
         _ reply: S3Stub.Reply, _ canned: S3Stub.Canned?, to head: HTTPRequestHead, _ context: ChannelHandlerContext
     ) {
-        if canned?.hangs == true { return }
+        if let canned, canned.hangs, canned.missingBytes == 0 { return }
         if canned?.closes == true { return context.close(promise: nil) }
         var headers = HTTPHeaders(reply.headers)
         if let date = stub.behaviour.date, !headers.contains(name: "date") { headers.add(name: "date", value: date) }
@@ -296,9 +299,25 @@ private final class S3StubHandler: ChannelInboundHandler {
         }
         if missing > 0 {
             context.flush()
-            return context.close(promise: nil)
+            if canned?.hangs != true { context.close(promise: nil) }
+            return
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if stub.behaviour.readsSlowly { readLater(context) }
+        context.fireChannelActive()
+    }
+
+    private func readLater(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: .milliseconds(20)) {
+            let (handler, context) = bound.value
+            guard context.channel.isActive else { return }
+            context.read()
+            handler.readLater(context)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -10,11 +10,11 @@ public struct S3Configuration: Sendable, Equatable {
     public var pathStyle: Bool
 
     public var connectTimeout: Duration = .seconds(5)
-    /// Whole time of one request with an empty body; the time for the body comes on top.
+    /// Time to the reply of a request with an empty body, and then again for the reply's own body to arrive, empty.
     public var attemptTimeout: Duration = .seconds(10)
-    /// The slowest transfer that is still waited for: a body of n bytes adds n / this to the timeout.
+    /// The slowest transfer that is still waited for: a body of n bytes adds n / this to its timeout.
     public var slowestBytesPerSecond: Int = 64 << 10
-    /// The longest pause within a transfer, or before the reply begins.
+    /// The longest pause within a reply's body (between one and two of these).
     public var progressTimeout: Duration = .seconds(30)
 
     /// Bodies of this size and more go in parts.

@@ -85,7 +85,7 @@ enum S3Failure {
             return ObjectStoreError(operation, key: key, kind, detail: error.shortDescription)
         }
         if thrown is NIOTooManyBytesError {
-            return ObjectStoreError(operation, key: key, .corrupt("reply larger than allowed"))
+            return ObjectStoreError(operation, key: key, .invalid("reply larger than allowed"))
         }
         return ObjectStoreError(operation, key: key, .unavailable, detail: "\(thrown)")
     }

@@ -36,14 +36,14 @@ public struct S3Store: ObjectStore {
         return S3Store(changed, transport)
     }
 
-    /// A client without redirects, without hidden connection retries, HTTP/1.1 only, with the configuration's timeouts.
+    /// A client without redirects, without hidden connection retries, HTTP/1.1 only, with the configuration's connect timeout (the other ones
+    /// are kept by the store).
     public static func makeHTTPClient(
         _ configuration: S3Configuration, group: any EventLoopGroup = HTTPClient.defaultEventLoopGroup
     ) -> HTTPClient {
-        let progress = TimeAmount(configuration.progressTimeout)
         var settings = HTTPClient.Configuration(
             redirectConfiguration: .disallow,
-            timeout: .init(connect: TimeAmount(configuration.connectTimeout), read: progress, write: progress))
+            timeout: .init(connect: TimeAmount(configuration.connectTimeout)))
         settings.httpVersion = .http1Only
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionsMax
         settings.connectionPool.retryConnectionEstablishment = false

@@ -105,7 +105,7 @@ final class S3Transport: Sendable {
             url: endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
         message.method = request.method
         message.headers = HTTPHeaders(headers)
-        if request.body.readableBytes > 0 { message.body = .bytes(request.body) }
+        if request.body.readableBytes > 0 { message.body = .slices(of: request.body) }
         return message
     }
 
@@ -126,8 +126,6 @@ final class S3Transport: Sendable {
         return TimeAmount(configuration.attemptTimeout) + .milliseconds(Int64(transferMs))
     }
 
-    /// The client's own deadline ends with the reply's head; the body gets one by its size here, looked at with each chunk.
-    /// A body that stops altogether is ended by the client's read timeout.
     private func collect(_ response: HTTPClientResponse, _ request: S3Request) async throws -> S3Reply {
         let status = Int(response.status.code)
         let limit = (200..<300).contains(status) ? request.replyBytesMax : S3Configuration.documentBytesMax
@@ -135,19 +133,11 @@ final class S3Transport: Sendable {
         guard request.method != .HEAD else { return reply }
         let announced = response.headers.first(name: "content-length").flatMap(Int.init)
         if let announced, announced > limit { throw tooLarge(request, announced, limit) }
-        let deadline = NIODeadline.now() + timeout(bytes: announced ?? limit)
-        for try await var chunk in response.body {
-            guard reply.body.readableBytes + chunk.readableBytes <= limit else {
-                throw tooLarge(request, reply.body.readableBytes + chunk.readableBytes, limit)
-            }
-            guard NIODeadline.now() < deadline else { throw HTTPClientError.deadlineExceeded }
-            if reply.body.readableBytes == 0, chunk.readableBytes == announced {
-                reply.body = chunk
-            } else {
-                if reply.body.capacity == 0, let announced { reply.body.reserveCapacity(announced) }
-                reply.body.writeBuffer(&chunk)
-            }
-        }
+        if announced == 0 || status == 204 { return reply }
+        let reader = S3BodyReader(
+            limit: limit, announced: announced, timeout: timeout(bytes: announced ?? limit),
+            progressTimeout: TimeAmount(configuration.progressTimeout))
+        reply.body = try await reader.read(response.body, watchedBy: client.eventLoopGroup.any())
         if let announced, reply.body.readableBytes != announced {
             let why = "reply of \(reply.body.readableBytes) of \(announced) bytes"
             throw ObjectStoreError(request.operation, key: request.key, .corrupt(why), status: status)

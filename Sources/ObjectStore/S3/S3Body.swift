@@ -1,0 +1,88 @@
+import AsyncHTTPClient
+import NIOCore
+import Synchronization
+
+/// A request's body in slices of the buffer itself: nothing is copied, and the connection takes the next one only when it has room, so
+/// that TLS never holds a second, encrypted copy of a large object.
+struct BodySlices: AsyncSequence, Sendable {
+    typealias Element = ByteBuffer
+    static let sliceBytes = 512 << 10
+
+    let body: ByteBuffer
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        var rest: ByteBuffer
+
+        mutating func next() async -> ByteBuffer? {
+            rest.readableBytes == 0 ? nil : rest.readSlice(length: Swift.min(BodySlices.sliceBytes, rest.readableBytes))
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(rest: body) }
+}
+
+extension HTTPClientRequest.Body {
+    static func slices(of body: ByteBuffer) -> Self {
+        if body.readableBytes <= BodySlices.sliceBytes { return .bytes(body) }
+        return .stream(BodySlices(body: body), length: .known(Int64(body.readableBytes)))
+    }
+}
+
+/// Reads a reply's body whole, within bounds of size, of time, and of silence.
+///
+/// The HTTP client's deadline ends with the reply's head, and its read timeout would also run while a request's last bytes are still
+/// on their way out over a slow link; so the body has a watch of its own.
+struct S3BodyReader {
+    /// Bytes; more is an error.
+    let limit: Int
+    /// `Content-Length`, where there is one.
+    let announced: Int?
+    let timeout: TimeAmount
+    let progressTimeout: TimeAmount
+
+    /// Errors: `HTTPClientError.readTimeout`, `.deadlineExceeded`, `NIOTooManyBytesError`, and the connection's own.
+    func read(_ body: HTTPClientResponse.Body, watchedBy loop: any EventLoop) async throws -> ByteBuffer {
+        let watch = BodyWatch()
+        let reading = Task { try await read(body, watch) }
+        let end = NIODeadline.now() + timeout
+        let timer = loop.scheduleRepeatedTask(initialDelay: progressTimeout, delay: progressTimeout) { _ in
+            if watch.isSilent || NIODeadline.now() > end { reading.cancel() }
+        }
+        defer { timer.cancel() }
+        // Awaited, and cancelled with the caller: as bound to it as a child task.
+        return try await withTaskCancellationHandler {
+            do {
+                return try await reading.value
+            } catch {
+                throw reading.isCancelled && !Task.isCancelled ? HTTPClientError.readTimeout : error
+            }
+        } onCancel: {
+            reading.cancel()
+        }
+    }
+
+    private func read(_ body: HTTPClientResponse.Body, _ watch: BodyWatch) async throws -> ByteBuffer {
+        var whole = ByteBuffer()
+        for try await var chunk in body {
+            let sizeBytes = whole.readableBytes + chunk.readableBytes
+            guard sizeBytes <= limit else { throw NIOTooManyBytesError(maxBytes: limit) }
+            watch.came(chunk.readableBytes)
+            if whole.readableBytes == 0, chunk.readableBytes == announced {
+                whole = chunk
+            } else {
+                if whole.capacity == 0, let announced { whole.reserveCapacity(announced) }
+                whole.writeBuffer(&chunk)
+            }
+        }
+        try Task.checkCancellation()
+        return whole
+    }
+}
+
+/// Whether bytes came since the last look.
+private final class BodyWatch: Sendable {
+    private let arrived = Atomic<Int>(0)
+
+    func came(_ bytes: Int) { arrived.add(bytes, ordering: .relaxed) }
+    var isSilent: Bool { arrived.exchange(0, ordering: .relaxed) == 0 }
+}
