@@ -177,7 +177,8 @@ private struct TerminalPace {
 
     mutating func sent() {
         guard let replay else {
-            nextAt = nextAt + interval
+            // After a stall the next epoch is the present one.
+            nextAt = max(nextAt + interval, .now)
             return
         }
         piece += 1

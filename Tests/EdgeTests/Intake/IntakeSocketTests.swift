@@ -129,6 +129,26 @@ struct IntakeSocketTests {
         #expect(sink.records("t").first?.key == ByteBuffer(string: "base"))
     }
 
+    @Test("a terminal that sends faster than the lane stores, and then closes, loses nothing")
+    func fastAndGone() async throws {
+        let sent = try capture("ublox-zed-f9p_hpg1.11.log")
+        let full = Array(repeating: DeliveryOutcome.full(retryAfter: .milliseconds(30)), count: 6)
+        let sink = RecordingSink(script: [.durable] + full + [.durable] + full)
+        var configuration = TCPListenerConfiguration(
+            name: "tcp", host: "127.0.0.1", port: 0, stream: StreamConfiguration(topic: "t", unit: .epoch))
+        configuration.stream.inFlightBytesMax = 32 * 1024
+        let listener = TCPListener(configuration, sink: sink, world: fixedWorld, group: group, logger: quietLogger)
+        try await listener.start()
+        let port = try #require(listener.address?.port)
+        let client = try await ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port).get()
+        try await client.writeAndFlush(sent).get()
+        try await client.close().get()
+        #expect(await eventually { listener.counters.bytesReceived >= sent.readableBytes })
+        await listener.shutdown()
+        #expect(merged(sink.records("t") + sink.records("t.unknown")) == sent)
+        #expect(listener.counters.pauses > 0)
+    }
+
     @Test("a receiver that listens is connected to, and again after it closed")
     func connector() async throws {
         let frame = NMEAEncoder.frame("PTEST,1")

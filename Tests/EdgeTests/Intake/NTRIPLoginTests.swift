@@ -63,10 +63,10 @@ struct NTRIPLoginTests {
 
     /// Head, what the caster answers, and whether chunked coding follows.
     static let logins: [(head: String, reply: String, isChunked: Bool)] = [
-        ("SOURCE secret SITE01\r\nSource-Agent: NTRIP RTKLIB/2.4.3\r\nSTR: \r\n\r\n", "ICY 200 OK\r\n", false),
-        ("SOURCE secret /SITE01\r\nSource-Agent: NTRIP x\r\n\r\n", "ICY 200 OK\r\n", false),
-        ("SOURCE secret /SITE01 HTTP/1.1\r\n\r\n", "ICY 200 OK\r\n", false),
-        ("SOURCE  OPEN\r\nSTR: RTCM 3.3;1006(10)\r\n\r\n", "ICY 200 OK\r\n", false),
+        ("SOURCE secret SITE01\r\nSource-Agent: NTRIP RTKLIB/2.4.3\r\nSTR: \r\n\r\n", "ICY 200 OK\r\n\r\n", false),
+        ("SOURCE secret /SITE01\r\nSource-Agent: NTRIP x\r\n\r\n", "ICY 200 OK\r\n\r\n", false),
+        ("SOURCE secret /SITE01 HTTP/1.1\r\n\r\n", "ICY 200 OK\r\n\r\n", false),
+        ("SOURCE  OPEN\r\nSTR: RTCM 3.3;1006(10)\r\n\r\n", "ICY 200 OK\r\n\r\n", false),
         (postHead + "\r\n", v2Accepted, false),
         (postHead + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n", v2Accepted, true),
     ]
@@ -208,7 +208,7 @@ struct NTRIPLoginTests {
         #expect(try reply(new) == "", "the old source is not stored yet")
         sink.answer(.durable)
         bench.loop.run()
-        #expect(try reply(new) == "ICY 200 OK\r\n")
+        #expect(try reply(new) == "ICY 200 OK\r\n\r\n")
         #expect(new.isActive)
         let late = try bench.connect()
         send(late, ByteBuffer(string: Self.logins[1].head), byteByByte: false)
@@ -230,7 +230,7 @@ struct NTRIPLoginTests {
         bench.loop.run()
         let next = try bench.connect()
         send(next, ByteBuffer(string: Self.logins[1].head), byteByByte: false)
-        #expect(try reply(next) == "ICY 200 OK\r\n")
+        #expect(try reply(next) == "ICY 200 OK\r\n\r\n")
     }
 
     @Test("while nothing can be decided the socket is closed without a word")

@@ -1,4 +1,4 @@
-import GNSS
+import Logging
 import NIOCore
 
 /// The first handler of a connection to the caster: reads the head, answers it, and makes way for the stream.
@@ -136,23 +136,29 @@ final class NTRIPLoginHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func decide(_ context: ChannelHandlerContext, _ login: SourceLogin, _ offer: Offer) {
         guard NTRIPRequest.isMountpoint(login.mountpoint) else {
-            rejectLogin(context, .unknownMountpoint(isVersion2: offer.isVersion2))
+            rejectLogin(context, login, .unknownMountpoint(isVersion2: offer.isVersion2))
             return
         }
         switch caster.authority.decide(login) {
         case .accepted(let mountpoint):
             claim(context, mountpoint, offer)
         case .badPassword:
-            rejectLogin(context, .badPassword(isVersion2: offer.isVersion2, mountpoint: login.mountpoint))
+            rejectLogin(context, login, .badPassword(isVersion2: offer.isVersion2, mountpoint: login.mountpoint))
         case .unknownMountpoint:
-            rejectLogin(context, .unknownMountpoint(isVersion2: offer.isVersion2))
+            rejectLogin(context, login, .unknownMountpoint(isVersion2: offer.isVersion2))
         case .unavailable:
             hangUp(context)
         }
     }
 
-    private func rejectLogin(_ context: ChannelHandlerContext, _ reply: NTRIPReply) {
+    private func rejectLogin(_ context: ChannelHandlerContext, _ login: SourceLogin, _ reply: NTRIPReply) {
         caster.surroundings.tally.detail { $0.loginsRejected += 1 }
+        caster.surroundings.logger.info(
+            "a source was refused",
+            metadata: [
+                "mountpoint": "\(login.mountpoint.prefix(100))", "peer": "\(peerText(context.remoteAddress))",
+                "listener": "\(caster.configuration.name)",
+            ])
         refuse(context, reply)
     }
 

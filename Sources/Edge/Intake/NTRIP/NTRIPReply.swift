@@ -19,7 +19,8 @@ enum NTRIPReply: Equatable {
 
     func text(nowMs: Int64) -> String {
         switch self {
-        case .sourceAccepted(isVersion2: false): "ICY 200 OK\r\n"
+        // RTKLIB and ntripserver need the first line only; ntripstreams waits for the empty one, and nobody minds it.
+        case .sourceAccepted(isVersion2: false): "ICY 200 OK\r\n\r\n"
         case .sourceAccepted(isVersion2: true): head("200 OK", nowMs, [("Cache-Control", "no-store")])
         case .badPassword(isVersion2: false, _): "ERROR - Bad Password\r\n"
         case .badPassword(isVersion2: true, let mountpoint):

@@ -31,7 +31,7 @@ final class DatagramHandler: ChannelInboundHandler {
     ) {
         self.configuration = configuration
         self.surroundings = surroundings
-        self.drained = drained
+        self.drained = once(drained)
         sources = RecencyTable(countMax: configuration.sourcesMax)
     }
 
