@@ -12,7 +12,7 @@ extension LaneUplink {
         case .wait: return .until(nil, data: true)
         case .rest:
             if let next = announcing.timer(now: now) { announceAction = next }
-            if case .rest(let until) = announceAction { return .until(until, data: false) }
+            if case .rest(let until) = announceAction { return .until(start.advanced(by: until), data: false) }
             return .none
         case .announce(let announcement):
             do {

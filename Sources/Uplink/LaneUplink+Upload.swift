@@ -15,12 +15,7 @@ struct PlannedObject: Sendable {
 extension LaneUplink {
     /// Tells the machine the time and what is durable, and obeys one action.
     public func step() async -> Pause {
-        if !action.isStep {
-            let (durableLSN, bytes) = (parts.source.durableLSN, durableBytes())
-            let told = upload.durable(throughLSN: durableLSN, bytes: bytes, now: now)
-            action = told ?? upload.timer(now: now) ?? action
-            shared.withLock { $0.durableLSN = durableLSN }
-        }
+        if !action.isStep { look() }
         let current = action
         guard current.isStep else {
             publish()
@@ -32,12 +27,20 @@ extension LaneUplink {
         }
         publish()
         action = await obey(current)
+        if action == .awaitData { look() }  // more may have become durable meanwhile
         if !action.needsPermit, !action.isRecordPlan {
             gathered = nil
             releasePermit()
         }
         publish()
         return pause(action)
+    }
+
+    /// Tells the machine the time and what is durable.
+    private func look() {
+        let (durableLSN, bytes) = (parts.source.durableLSN, durableBytes())
+        action = upload.durable(throughLSN: durableLSN, bytes: bytes, now: now) ?? upload.timer(now: now) ?? action
+        shared.withLock { $0.durableLSN = durableLSN }
     }
 
     func releasePermit() {
@@ -48,8 +51,8 @@ extension LaneUplink {
     private func pause(_ action: LaneUpload.Action) -> Pause {
         switch action {
         case .awaitData: .until(nil, data: true)
-        case .awaitMore(let until, _): .until(until, data: true)
-        case .rest(let until): .until(until, data: false)
+        case .awaitMore(let until, _): .until(start.advanced(by: until), data: true)
+        case .rest(let until): .until(start.advanced(by: until), data: false)
         case .gather, .recordPlan, .put, .compare, .recordUploaded: .none
         }
     }
@@ -129,7 +132,12 @@ extension LaneUplink {
             case .found(let footer):
                 comparison = footer.difference(from: planned.footer).map { .foreign($0) } ?? .same
             case .absent: comparison = .absent
-            case .unreadable(let error): comparison = .foreign("\(error)")
+            case .unreadable(let error):
+                // The bytes may have changed on the way here: look a few times before calling for help.
+                if upload.failures < Self.unreadableMax {
+                    return failed(UploadFailure(.transient(retryAfter: nil), message: "compare \(key): \(error)"))
+                }
+                comparison = .foreign("\(error)")
             }
         } catch {
             return failed(UploadFailure(store: error))
@@ -142,6 +150,8 @@ extension LaneUplink {
         }
         return upload.compared(comparison, now: now, using: &random)
     }
+
+    private static var unreadableMax: Int { 3 }
 
     private func recordUploaded(_ plan: UploadPlan) async -> LaneUpload.Action {
         do {

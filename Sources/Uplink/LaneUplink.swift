@@ -67,8 +67,8 @@ public actor LaneUplink<C: Clock<Duration>> {
     public enum Pause: Sendable, Equatable {
         /// Go on at once.
         case none
-        /// Wait until this time since the start, or for new data if `data`; nil: only for data.
-        case until(Duration?, data: Bool)
+        /// Wait until then, or for new data if `data`; nil: only for data.
+        case until(C.Instant?, data: Bool)
     }
 
     let parts: LaneUplinkComponents<C>
@@ -147,11 +147,8 @@ public actor LaneUplink<C: Clock<Duration>> {
             case .until(nil, data: _): await dataSignal.wait()
             case .until(let time?, data: true):
                 // New data may be enough for an object before the time is up; counting it is cheap, so look now and then.
-                let pause = min(time - now, .milliseconds(100))
-                if pause > .zero { try? await parts.clock.sleep(for: pause) }
-            case .until(let time?, data: false):
-                let pause = time - now
-                if pause > .zero { try? await parts.clock.sleep(for: pause) }
+                await sleep(until: min(time, parts.clock.now.advanced(by: .milliseconds(100))))
+            case .until(let time?, data: false): await sleep(until: time)
             }
         }
         releasePermit()
@@ -162,10 +159,13 @@ public actor LaneUplink<C: Clock<Duration>> {
             switch await announceStep() {
             case .none: continue
             case .until(nil, data: _): await announceSignal.wait()
-            case .until(let time?, data: _):
-                let pause = time - now
-                if pause > .zero { try? await parts.clock.sleep(for: pause) }
+            case .until(let time?, data: _): await sleep(until: time)
             }
         }
+    }
+
+    private func sleep(until time: C.Instant) async {
+        // A cancelled sleep ends the loop that asked for it.
+        if time > parts.clock.now { try? await parts.clock.sleep(until: time, tolerance: nil) }
     }
 }

@@ -36,10 +36,11 @@ struct LaneUploadTests {
     func wholeRound() {
         var upload = idle()
         #expect(
-            upload.durable(throughLSN: 9, bytes: 500, now: .seconds(5)) == .awaitMore(until: .seconds(5.1), bytes: 500))
-        #expect(upload.timer(now: .seconds(5.05)) == .awaitMore(until: .seconds(5.1), bytes: 500))
-        #expect(upload.timer(now: .seconds(5.1)) == .gather(from: 1, logBytesMax: 1000))
-        #expect(upload.gathered(lastLSN: 9, isFull: false, now: .seconds(5.1)) == .recordPlan(plan))
+            upload.durable(throughLSN: 9, bytes: 500, now: .seconds(5))
+                == .awaitMore(until: .milliseconds(5100), bytes: 500))
+        #expect(upload.timer(now: .milliseconds(5050)) == .awaitMore(until: .milliseconds(5100), bytes: 500))
+        #expect(upload.timer(now: .milliseconds(5100)) == .gather(from: 1, logBytesMax: 1000))
+        #expect(upload.gathered(lastLSN: 9, isFull: false, now: .milliseconds(5100)) == .recordPlan(plan))
         #expect(upload.planRecorded() == .put(plan, attempt: 1))
         #expect(upload.putSucceeded(objectBytes: 400, logBytes: 500, took: .seconds(1)) == .recordUploaded(plan))
         #expect(upload.currentPlan == plan)
@@ -51,13 +52,15 @@ struct LaneUploadTests {
     @Test("objects are an interval apart, and a full one does not wait")
     func intervals() {
         var upload = putting()
-        #expect(upload.durable(throughLSN: 12, bytes: 5100, now: .seconds(5.2)) == nil)
-        _ = upload.putSucceeded(objectBytes: 400, logBytes: 500, took: .seconds(0.2))
-        #expect(upload.uploadRecorded(now: .seconds(5.3)) == .awaitMore(until: .seconds(6), bytes: 900))
+        #expect(upload.durable(throughLSN: 12, bytes: 5100, now: .milliseconds(5200)) == nil)
+        _ = upload.putSucceeded(objectBytes: 400, logBytes: 500, took: .milliseconds(200))
+        #expect(upload.uploadRecorded(now: .milliseconds(5300)) == .awaitMore(until: .seconds(6), bytes: 900))
         #expect(
-            upload.durable(throughLSN: 13, bytes: 5200, now: .seconds(5.4))
+            upload.durable(throughLSN: 13, bytes: 5200, now: .milliseconds(5400))
                 == .awaitMore(until: .seconds(6), bytes: 800))
-        #expect(upload.durable(throughLSN: 30, bytes: 6000, now: .seconds(5.5)) == .gather(from: 10, logBytesMax: 1000))
+        #expect(
+            upload.durable(throughLSN: 30, bytes: 6000, now: .milliseconds(5500))
+                == .gather(from: 10, logBytesMax: 1000))
         #expect(!upload.isDrained(durableLSN: 30))
     }
 
@@ -80,8 +83,8 @@ struct LaneUploadTests {
     func controlFramesOnly() {
         var upload = putting()
         _ = upload.putSucceeded(objectBytes: 400, logBytes: 500, took: .seconds(1))
-        #expect(upload.durable(throughLSN: 11, bytes: 5000, now: .seconds(5.2)) == nil)
-        #expect(upload.uploadRecorded(now: .seconds(5.3)) == .awaitMore(until: .seconds(6), bytes: 1000))
+        #expect(upload.durable(throughLSN: 11, bytes: 5000, now: .milliseconds(5200)) == nil)
+        #expect(upload.uploadRecorded(now: .milliseconds(5300)) == .awaitMore(until: .seconds(6), bytes: 1000))
         #expect(upload.timer(now: .seconds(6)) == .gather(from: 10, logBytesMax: 1000))
         #expect(upload.gathered(lastLSN: nil, isFull: false, now: .seconds(6)) == .awaitData)
         #expect(upload.durable(throughLSN: 11, bytes: 5000, now: .seconds(7)) == .awaitData)

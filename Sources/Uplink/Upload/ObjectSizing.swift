@@ -46,12 +46,10 @@ public struct ObjectSizing: Sendable, Equatable {
         }
         let seconds = max(took / .seconds(1), 0.001)
         let sample = Double(objectBytes) / seconds
-        guard let known = bytesPerSecond else {
-            bytesPerSecond = sample
-            return
-        }
         let measuresRate = objectBytes >= limits.bytesMin || seconds >= 2
-        if measuresRate || sample > known { bytesPerSecond = known + (sample - known) * Self.weight }
+        guard measuresRate || sample > bytesPerSecond ?? Double(limits.assumedBytesPerSecond) else { return }
+        let known = bytesPerSecond ?? sample
+        bytesPerSecond = known + (sample - known) * Self.weight
     }
 
     /// An attempt ended without success after time enough to blame the link.
