@@ -70,6 +70,8 @@ int cairn_ring_wait(cairn_ring *ring, long *written, int *synced) {
 
 int cairn_o_direct(void) { return O_DIRECT; }
 
+void cairn_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
 int cairn_forbid_io_uring(void) {
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),

@@ -20,6 +20,9 @@ int cairn_ring_wait(cairn_ring *ring, long *written, int *synced);
 /* O_DIRECT, which differs between architectures and hides behind _GNU_SOURCE. */
 int cairn_o_direct(void);
 
+/* Names the calling thread, at most 15 bytes. */
+void cairn_name_thread(const char *name);
+
 /* From now on io_uring_setup fails with EPERM in the calling thread and in threads it makes, as under a container's
    seccomp profile. For tests of the fallback. 0 or an errno; cannot be undone. */
 int cairn_forbid_io_uring(void);

@@ -14,12 +14,15 @@ extension LaneCore {
         do throws(DiskError) { entries = try disk.list() } catch { throw .io(error) }
         takeSpares(entries, &report)
         let window = ScanWindow(disk: disk)
+        window.readsAroundErrors = true
         findSegments(entries, window, &report)
         let base = loadCheckpoint(&report)
         replay(from: base, window, &report)
         joinUnreadable(&report)
         findOldGaps(before: base, window, &report)
+        report.hadReadErrors = report.hadReadErrors || window.failedBlocks > 0
         settleTail(&report)
+        segmentsChanged()
         moveLogStarts()
         freeUploaded()
         finish(window, &report)

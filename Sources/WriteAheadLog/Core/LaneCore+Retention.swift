@@ -17,6 +17,7 @@ extension LaneCore {
             return nil
         }
         segments.removeFirst()
+        segmentsChanged()
         moveLogStarts()
         return oldest.sizeBytes
     }

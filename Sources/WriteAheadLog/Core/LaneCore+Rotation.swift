@@ -52,6 +52,7 @@ extension LaneCore {
         try? disk.remove(SegmentName.live(last.sequence))
         try? disk.syncDirectory()
         segments.removeLast()
+        segmentsChanged()
         state.nextLSN = last.firstLSN
         tailBytes = segments[segments.count - 1].endBytes
     }
@@ -81,6 +82,7 @@ extension LaneCore {
             LiveSegment(
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
                 firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes))
+        segmentsChanged()
         tailBytes = head.count
         state.nextLSN += 1
         mustRotate = false

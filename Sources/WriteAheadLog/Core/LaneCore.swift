@@ -14,6 +14,9 @@ public struct LaneCore<D: Disk> {
     let saltSeed: UInt64
     var state: LaneState
     var segments: [LiveSegment<D.File>] = []
+    private(set) var closedBytes = 0
+    /// Counts changes of the set of segments.
+    private(set) var layoutVersion = 0
     /// Names of zeroed or used segment files ready to be taken.
     var spares: [String] = []
     /// Where the next group of the newest segment goes.
@@ -55,8 +58,12 @@ public struct LaneCore<D: Disk> {
     }
 
     /// Bytes that count against the quota: closed segments whole, the newest up to its tail.
-    public var diskBytes: Int {
-        segments.isEmpty ? 0 : segments.dropLast().reduce(tailBytes) { $0 + $1.sizeBytes }
+    public var diskBytes: Int { segments.isEmpty ? 0 : closedBytes + tailBytes }
+
+    /// To be called after `segments` gained or lost one.
+    mutating func segmentsChanged() {
+        closedBytes = segments.dropLast().reduce(0) { $0 + $1.sizeBytes }
+        layoutVersion += 1
     }
 
     var view: LogView<D.File> {

@@ -55,6 +55,7 @@ enum SegmentName {
     static func spare(_ sequence: UInt64) -> String { padded(sequence) + ".free" }
     static func newSpare(_ number: UInt64) -> String { "new-" + padded(number) + ".free" }
     static func unfinished(_ number: UInt64) -> String { padded(number) + ".tmp" }
+    static func unfinishedSpare(_ number: UInt64) -> String { "new-" + padded(number) + ".tmp" }
 
     static func isSpare(_ name: String) -> Bool { name.hasSuffix(".free") }
     static func isUnfinished(_ name: String) -> Bool { name.hasSuffix(".tmp") }

@@ -11,8 +11,12 @@ final class LogReader<D: Disk>: Sendable {
     /// Windows to use again and places where earlier reads ended, both few.
     private struct Cache {
         var resumes: [(segment: UInt64, salt: UInt64, resume: SegmentScan<D>.Resume)] = []
+        var failedLSN: UInt64 = 0
+        var failures = 0
     }
     private static var resumesMax: Int { 8 }
+    /// Reads that fail at one place before the blocks there are given up.
+    private static var failuresMax: Int { 5 }
 
     init(disk: D) { self.disk = disk }
 
@@ -22,6 +26,7 @@ final class LogReader<D: Disk>: Sendable {
         var slice = LogSlice(nextLSN: max(lsn, 1))
         guard var place = view.place(of: slice.nextLSN) else { return slice }
         let window = ScanWindow(disk: disk)
+        window.readsAroundErrors = isHopeless(lsn)
         var room = Room(bytes: maxBytes, count: max(1, maxCount))
         while place < view.segments.count, !room.isFull, slice.nextLSN <= view.durableLSN {
             let limit = view.limitLSN(of: place)
@@ -29,6 +34,7 @@ final class LogReader<D: Disk>: Sendable {
                 do throws(DiskError) {
                     try read(view.segments[place], limit: limit, window, &room, &slice)
                 } catch {
+                    noteFailure(at: lsn)
                     throw .io(error)
                 }
             }
@@ -36,6 +42,19 @@ final class LogReader<D: Disk>: Sendable {
             place += 1
         }
         return slice
+    }
+
+    /// A device that cannot read a block today may tomorrow, so errors go to the caller first, who comes back later; but a
+    /// block that stays unreadable must not hold up the lane for ever.
+    private func isHopeless(_ lsn: UInt64) -> Bool {
+        cache.withLock { $0.failedLSN == lsn && $0.failures >= Self.failuresMax }
+    }
+
+    private func noteFailure(at lsn: UInt64) {
+        cache.withLock { cache in
+            cache.failures = cache.failedLSN == lsn ? cache.failures + 1 : 1
+            cache.failedLSN = lsn
+        }
     }
 
     private struct Room {
@@ -114,6 +133,13 @@ final class LogReader<D: Disk>: Sendable {
     }
 
     private func verifiedBatch(at entry: IndexEntry, in segment: LiveSegment<D.File>) throws(WALError) -> StoredBatch {
+        // A row of a damaged index may hold any number.
+        guard entry.offsetBytes >= Block.sizeBytes, entry.frameBytes >= FrameHeader.sizeBytes,
+            entry.frameBytes <= segment.sizeBytes, entry.offsetBytes <= segment.sizeBytes - entry.frameBytes
+        else {
+            throw .corrupt(
+                segment: segment.sequence, offsetBytes: entry.offsetBytes, storedCRC32C: 0, computedCRC32C: 0)
+        }
         let bytes = try bytes(of: segment, at: entry.offsetBytes, count: entry.frameBytes)
         let facts = bytes.withUnsafeReadableBytes { frame -> (header: FrameHeader?, computed: UInt32) in
             guard frame.count == entry.frameBytes, frame.count >= FrameHeader.sizeBytes else { return (nil, 0) }

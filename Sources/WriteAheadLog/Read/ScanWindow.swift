@@ -6,6 +6,9 @@ final class ScanWindow<D: Disk> {
     private var start = 0
     private var count = 0
     private(set) var readBytes = 0
+    /// Take blocks the device cannot read for zeros, so that what lies around them is found. Else errors are thrown.
+    var readsAroundErrors = false
+    private(set) var failedBlocks = 0
 
     init(disk: D, sizeBytes: Int = 1 << 20) {
         self.disk = disk
@@ -34,7 +37,27 @@ final class ScanWindow<D: Disk> {
         guard let file else { preconditionFailure("a window is opened before it is read") }
         start = offset / Block.sizeBytes * Block.sizeBytes
         count = 0
-        count = try disk.read(file, into: memory, at: start)
+        do throws(DiskError) {
+            count = try disk.read(file, into: memory, at: start)
+        } catch {
+            guard readsAroundErrors else { throw error }
+            count = readBlocks(of: file)
+        }
         readBytes += count
+    }
+
+    private func readBlocks(of file: D.File) -> Int {
+        for offset in stride(from: 0, to: memory.count, by: Block.sizeBytes) {
+            let block = UnsafeMutableRawBufferPointer(
+                rebasing: memory[offset..<min(offset + Block.sizeBytes, memory.count)])
+            do throws(DiskError) {
+                let got = try disk.read(file, into: block, at: start + offset)
+                if got < block.count { return offset + got }
+            } catch {
+                failedBlocks += 1
+                block.initializeMemory(as: UInt8.self, repeating: 0)
+            }
+        }
+        return memory.count
     }
 }

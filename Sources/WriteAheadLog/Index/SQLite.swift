@@ -1,0 +1,120 @@
+import CSQLite
+
+/// One SQLite connection and its prepared statements. Not shared between threads without a lock around it.
+final class SQLiteConnection {
+    struct Failure: Error {
+        var code: Int32
+        var message: String
+
+        /// The file is no database or a broken one; rebuilding helps, retrying does not.
+        var isCorruption: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT, SQLITE_SCHEMA].contains(code & 0xFF) }
+    }
+
+    private let handle: OpaquePointer
+    private var statements: [String: OpaquePointer] = [:]
+
+    init(path: String, readOnly: Bool = false) throws(Failure) {
+        var opened: OpaquePointer?
+        let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX, nil)
+        guard code == SQLITE_OK, let opened else {
+            let message = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "no memory"
+            sqlite3_close_v2(opened)
+            throw Failure(code: code, message: message)
+        }
+        handle = opened
+        sqlite3_busy_timeout(handle, 2000)
+    }
+
+    deinit {
+        for statement in statements.values { sqlite3_finalize(statement) }
+        sqlite3_close_v2(handle)
+    }
+
+    func execute(_ sql: String) throws(Failure) {
+        try check(sqlite3_exec(handle, sql, nil, nil, nil))
+    }
+
+    /// Runs `body` as one transaction, rolled back when it throws.
+    func transaction(_ body: () throws(Failure) -> Void) throws(Failure) {
+        try execute("BEGIN IMMEDIATE")
+        do throws(Failure) {
+            try body()
+            try execute("COMMIT")
+        } catch {
+            sqlite3_exec(handle, "ROLLBACK", nil, nil, nil)
+            throw error
+        }
+    }
+
+    /// Runs a statement to its end, handing each row to `row`. `bind` numbers parameters from 1.
+    func run(
+        _ sql: StaticString, _ values: [Value] = [], row: (Row) -> Void = { _ in }
+    ) throws(Failure) {
+        let statement = try prepared(sql.description)
+        defer {
+            sqlite3_reset(statement)
+            sqlite3_clear_bindings(statement)
+        }
+        for (place, value) in values.enumerated() { try bind(value, to: Int32(place + 1), of: statement) }
+        while true {
+            switch sqlite3_step(statement) {
+            case SQLITE_ROW: row(Row(statement: statement))
+            case SQLITE_DONE: return
+            default: throw failure()
+            }
+        }
+    }
+
+    /// The integer in the first column of the first row.
+    func integer(_ sql: StaticString, _ values: [Value] = []) throws(Failure) -> Int64? {
+        var found: Int64?
+        try run(sql, values) { row in found = found ?? row.optionalInteger(0) }
+        return found
+    }
+
+    enum Value {
+        case integer(Int64)
+        case text(String)
+        case blob([UInt8])
+    }
+
+    struct Row {
+        fileprivate let statement: OpaquePointer
+
+        func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+        func optionalInteger(_ column: Int32) -> Int64? {
+            sqlite3_column_type(statement, column) == SQLITE_NULL ? nil : integer(column)
+        }
+        func text(_ column: Int32) -> String {
+            sqlite3_column_text(statement, column).map { String(cString: $0) } ?? ""
+        }
+    }
+
+    private func prepared(_ sql: String) throws(Failure) -> OpaquePointer {
+        if let known = statements[sql] { return known }
+        var statement: OpaquePointer?
+        try check(sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil))
+        guard let statement else { throw failure() }
+        statements[sql] = statement
+        return statement
+    }
+
+    private func bind(_ value: Value, to place: Int32, of statement: OpaquePointer) throws(Failure) {
+        switch value {
+        case .integer(let number): try check(sqlite3_bind_int64(statement, place, number))
+        case .text(let text):
+            try check(sqlite3_bind_text(statement, place, text, -1, cairn_sqlite_transient()))
+        case .blob(let bytes):
+            try check(sqlite3_bind_blob(statement, place, bytes, Int32(bytes.count), cairn_sqlite_transient()))
+        }
+    }
+
+    private func check(_ code: Int32) throws(Failure) {
+        if code != SQLITE_OK { throw failure() }
+    }
+
+    private func failure() -> Failure {
+        Failure(code: sqlite3_errcode(handle), message: String(cString: sqlite3_errmsg(handle)))
+    }
+}

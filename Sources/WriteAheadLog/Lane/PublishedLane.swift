@@ -1,0 +1,92 @@
+import Synchronization
+
+/// What the writer has made public: the only thing readers on other threads see of a lane.
+final class PublishedLane: Sendable {
+    struct State: Sendable {
+        var view = LogView<LocalFile>()
+        var partitions = PartitionTable()
+        var uploads = UploadState()
+        var status = LaneStatus()
+        var layoutVersion = -1
+    }
+
+    private let state = Mutex(State())
+    private let listeners = Mutex<[@Sendable (UInt64) -> Void]>([])
+
+    func withState<T: Sendable>(_ body: (inout State) -> T) -> T { state.withLock { body(&$0) } }
+
+    var view: LogView<LocalFile> { state.withLock { $0.view } }
+
+    func addListener(_ listener: @escaping @Sendable (UInt64) -> Void) { listeners.withLock { $0.append(listener) } }
+
+    func notify(_ durableLSN: UInt64) {
+        for listener in listeners.withLock({ $0 }) { listener(durableLSN) }
+    }
+
+    func place(of name: PartitionName) -> (place: Int, row: PartitionTable.Row)? {
+        state.withLock { state in
+            state.partitions.place(of: name).map { ($0, state.partitions[$0]) }
+        }
+    }
+
+    func name(of place: Int) -> PartitionName? {
+        state.withLock { place < $0.partitions.count ? $0.partitions[place].name : nil }
+    }
+
+    /// Takes over what the last commit changed. Cheap: only a change of segments copies the list of segments.
+    func update(from core: LaneCore<LocalDisk>) {
+        state.withLock { state in
+            state.follow(core)
+            state.view.durableLSN = core.durableLSN
+            state.uploads = core.uploadState
+            state.status.follow(core)
+        }
+    }
+}
+
+extension PublishedLane.State {
+    fileprivate mutating func follow(_ core: LaneCore<LocalDisk>) {
+        if layoutVersion != core.layoutVersion {
+            layoutVersion = core.layoutVersion
+            view = core.view
+            partitions = core.state.partitions
+            return
+        }
+        if var newest = core.segments.last {
+            if newest.isReadable { newest.endBytes = core.tailBytes }
+            view.segments[view.segments.count - 1] = newest
+        }
+        for entry in core.committed {
+            if entry.partition >= partitions.count {
+                partitions = core.state.partitions
+                return
+            }
+            partitions[entry.partition].nextOffset = entry.endOffset
+        }
+    }
+}
+
+extension LaneStatus {
+    fileprivate mutating func follow(_ core: LaneCore<LocalDisk>) {
+        acceptedLSN = core.durableLSN
+        durableLSN = core.durableLSN
+        uploadedLSN = core.state.uploadedThrough
+        durableRecords = core.counters.records
+        durableBytes = core.counters.bytes
+        durableBatches = core.counters.batches
+        duplicateBatches = core.counters.duplicates
+        rejectedBatches = core.counters.rejections
+        groups = core.counters.groups
+        diskBytes = core.diskBytes
+        segmentCount = core.segments.count
+        spareSegmentCount = core.spares.count
+        partitionCount = core.state.partitions.count
+        producerCount = core.state.producers.count
+        isFailing = core.isFailing
+        // The index counts its own alarms, readers count theirs.
+        alarms.suspectSegments = core.alarms.suspectSegments
+        alarms.diskRejections = core.alarms.diskRejections
+        alarms.quotaRejections = core.alarms.quotaRejections
+        alarms.lastMessage = core.alarms.lastMessage ?? alarms.lastMessage
+    }
+}
