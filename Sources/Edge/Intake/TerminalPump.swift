@@ -69,7 +69,7 @@ final class TerminalPump {
         isEnded = true
         timer?.cancel()
         timer = nil
-        stream.ended(nowMs: surroundings.world.nowMs())
+        stream.ended()
         collect()
         push()
         reportDrained()
@@ -163,15 +163,14 @@ final class TerminalPump {
         timer = nil
         guard !isEnded else { return }
         let now = eventLoop.now
-        let nowMs = surroundings.world.nowMs()
         let claimTimeout = TimeAmount(configuration.claimTimeout)
         if lastReceived + claimTimeout <= now {
-            stream.ended(nowMs: nowMs)
+            stream.ended()
         } else if lastReceived + TimeAmount(configuration.pause) <= now {
-            stream.paused(nowMs: nowMs)
+            stream.paused()
         }
         if let claim, claim.since + claimTimeout <= now, claim.position == stream.claimPosition {
-            stream.claimExpired(nowMs: nowMs)
+            stream.claimExpired()
         }
         collect()
         deliver(topic: configuration.topic, \.known)

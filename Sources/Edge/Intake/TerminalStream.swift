@@ -44,6 +44,10 @@ struct TerminalStream {
     private let constantHeaders: [RecordHeader]
     private var types: [FrameType: ByteBuffer] = [:]
     private let epochType = ByteBuffer(string: "epoch")
+    /// When the newest bytes came: records are stamped with it, not with the time at which a pause was noticed.
+    private var receivedMs: Int64 = 0
+    /// When the newest frame of the unfinished epoch came.
+    private var assembledMs: Int64 = 0
 
     private(set) var known = Output()
     private(set) var unknown = Output()
@@ -74,26 +78,27 @@ struct TerminalStream {
     var claimPosition: UInt64? { framer.claimPosition }
 
     mutating func received(_ bytes: ByteBuffer, nowMs: Int64) {
+        receivedMs = nowMs
         framer.append(bytes)
-        while let frame = framer.next() { take(frame, nowMs) }
+        while let frame = framer.next() { take(frame) }
     }
 
     /// The terminal paused: what is complete goes out, a frame that has begun stays.
-    mutating func paused(nowMs: Int64) {
-        if let frame = framer.takeUnknown() { take(frame, nowMs) }
-        flushEpoch(nowMs)
+    mutating func paused() {
+        if let frame = framer.takeUnknown() { take(frame) }
+        flushEpoch()
     }
 
     /// The end of a frame did not come in time though other bytes did: it was none.
-    mutating func claimExpired(nowMs: Int64) {
+    mutating func claimExpired() {
         framer.releaseClaim()
-        while let frame = framer.next() { take(frame, nowMs) }
+        while let frame = framer.next() { take(frame) }
     }
 
     /// The terminal is gone, or has been silent for long: everything goes out.
-    mutating func ended(nowMs: Int64) {
-        while let frame = framer.drain() { take(frame, nowMs) }
-        flushEpoch(nowMs)
+    mutating func ended() {
+        while let frame = framer.drain() { take(frame) }
+        flushEpoch()
     }
 
     /// Hands over the finished records and starts anew.
@@ -113,35 +118,46 @@ struct TerminalStream {
         return (frameCounts, unknownByteCount)
     }
 
-    private mutating func take(_ frame: Frame, _ nowMs: Int64) {
+    private mutating func take(_ frame: Frame) {
         let type = frame.type
         if frame.kind == .unknown {
             unknownByteCount += frame.bytes.readableBytes
-            flushEpoch(nowMs)
-            unknown.append(record(frame.bytes, typeBytes(type), frame.position, nowMs))
+            flushEpoch()
+            unknown.append(record(frame.bytes, typeBytes(type), frame.position, receivedMs))
             return
         }
         frameCounts[type, default: 0] += 1
         switch unit {
         case .frame:
-            known.append(record(frame.bytes, typeBytes(type), frame.position, nowMs))
+            known.append(record(frame.bytes, typeBytes(type), frame.position, receivedMs))
         case .epoch:
-            var finished: [EpochRecord] = []
-            assembler.append(frame) { finished.append($0) }
-            for epoch in finished { known.append(record(epoch.bytes, epochType, epoch.position, nowMs)) }
+            assemble(frame)
         }
     }
 
-    private mutating func flushEpoch(_ nowMs: Int64) {
-        guard let epoch = assembler.flush() else { return }
-        known.append(record(epoch.bytes, epochType, epoch.position, nowMs))
+    private mutating func assemble(_ frame: Frame) {
+        var finished: [EpochRecord] = []
+        assembler.append(frame) { finished.append($0) }
+        for epoch in finished {
+            // An epoch that this frame only showed to be over was complete when its own last frame came.
+            let isLast = epoch.position + UInt64(epoch.bytes.readableBytes) == frame.end
+            known.append(record(epoch.bytes, epochType, epoch.position, isLast ? receivedMs : assembledMs))
+        }
+        assembledMs = receivedMs
     }
 
-    private func record(_ bytes: ByteBuffer, _ type: ByteBuffer, _ position: UInt64, _ nowMs: Int64) -> TerminalRecord {
+    private mutating func flushEpoch() {
+        guard let epoch = assembler.flush() else { return }
+        known.append(record(epoch.bytes, epochType, epoch.position, assembledMs))
+    }
+
+    private func record(_ bytes: ByteBuffer, _ type: ByteBuffer, _ position: UInt64, _ timestampMs: Int64)
+        -> TerminalRecord
+    {
         var headers = constantHeaders
         headers.append(RecordHeader(key: "type", value: type))
         headers.append(RecordHeader(key: "position", value: ByteBuffer(string: String(position))))
-        return TerminalRecord(key: key, value: bytes, timestampMs: nowMs, headers: headers)
+        return TerminalRecord(key: key, value: bytes, timestampMs: timestampMs, headers: headers)
     }
 
     /// A terminal sends few types again and again: their text is made once.

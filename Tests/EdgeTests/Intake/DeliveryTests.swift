@@ -19,10 +19,10 @@ struct TerminalStreamTests {
             let length = min(rest.readableBytes, Int.random(in: 1...4000, using: &random))
             if let piece = rest.readSlice(length: length) { stream.received(piece, nowMs: 7) }
             // A terminal may pause anywhere.
-            if Int.random(in: 0..<50, using: &random) == 0 { stream.paused(nowMs: 8) }
-            if Int.random(in: 0..<200, using: &random) == 0 { stream.claimExpired(nowMs: 9) }
+            if Int.random(in: 0..<50, using: &random) == 0 { stream.paused() }
+            if Int.random(in: 0..<200, using: &random) == 0 { stream.claimExpired() }
         }
-        stream.ended(nowMs: 9)
+        stream.ended()
         let output = stream.takeOutput()
         return (output.known.records, output.unknown.records)
     }
@@ -53,6 +53,20 @@ struct TerminalStreamTests {
         let epochs = run(stream, StreamConfiguration(topic: "t", unit: .epoch), seed: 5).known
         #expect(epochs.map { $0.header("type") } == ["epoch", "epoch", "epoch"])
         #expect(epochs[0].header("peer") == "[::1]:5" && epochs[0].header("source") == "tcp")
+    }
+
+    @Test("a record is stamped with the time its last bytes came, not with the time its end was noticed")
+    func timestamps() {
+        var stream = TerminalStream(StreamConfiguration(topic: "t", unit: .epoch), identity: identity)
+        func fix(_ second: Int) -> ByteBuffer { NMEAEncoder.frame("GNGGA,12000\(second).00,,,,,0,,,,,,,,") }
+        stream.received(fix(1), nowMs: 1000)
+        stream.received(NMEAEncoder.frame("GPGSV,1,1,00"), nowMs: 1050)
+        stream.received(fix(2), nowMs: 2000)
+        stream.paused()
+        stream.received(ByteBuffer(string: "?"), nowMs: 3000)
+        stream.ended()
+        #expect(stream.known.records.map(\.timestampMs) == [1050, 2000])
+        #expect(stream.unknown.records.map(\.timestampMs) == [3000])
     }
 
     @Test("unknown bytes go to a topic of their own, named after the other unless given")
