@@ -336,6 +336,17 @@ struct S3StoreTests {
         #expect(throws: ObjectStoreError.self) { try S3Endpoint(configuration) }
     }
 
+    @Test("settings that cannot be are refused by name")
+    func badSettings() async throws {
+        var settings = stubSettings
+        settings.partSizeBytes = 0
+        let error = await #expect(throws: ObjectStoreError.self) { try await withStub(settings: settings) { _, _ in } }
+        #expect(error?.kind == .invalid("partSizeBytes is 0, at least 1"))
+        settings = stubSettings
+        settings.attemptTimeout = .seconds(Int64.max)
+        await #expect(throws: ObjectStoreError.self) { try await withStub(settings: settings) { _, _ in } }
+    }
+
     @Test("path style and virtual host")
     func addressing() throws {
         var configuration = S3Configuration(endpoint: "https://s3.example.com:443/", bucket: "b", credentials: nil)

@@ -22,9 +22,13 @@ struct DirectoryFiles: Sendable {
         let probe = try temporaryFile(.open, key: root)
         defer { unlink(probe.path) }
         guard link(probe.path, probe.path + ".link") == 0 else {
+            guard errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS else {
+                throw fileError(.open, root, "link in \(temporary)")
+            }
             throw ObjectStoreError(.open, key: root, .invalid("the file system has no hard links"), status: Int(errno))
         }
         unlink(probe.path + ".link")
+        flock(probe.open.descriptor, LOCK_UN)
     }
 
     /// Removes what crashed writers left. A living writer of any process holds a lock on its file.
@@ -34,6 +38,8 @@ struct DirectoryFiles: Sendable {
             guard let file = OpenFile(temporary + "/" + name, O_RDONLY | O_NOFOLLOW) else { continue }
             if flock(file.descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { continue }
             unlink(temporary + "/" + name)
+            // Only now: a writer that gets the lock must also find its file unlinked.
+            flock(file.descriptor, LOCK_UN)
         }
     }
 
@@ -138,8 +144,8 @@ struct DirectoryFiles: Sendable {
                 if errno == EEXIST { continue }
                 throw fileError(operation, key, "create a temporary file")
             }
-            flock(open.descriptor, LOCK_EX | LOCK_NB)
-            // A sweep may have come between creating and locking: then the name is gone, and another is needed.
+            // A sweep may have come between creating and locking: then the lock is taken or the name gone, and another is needed.
+            if flock(open.descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { continue }
             if open.facts()?.st_nlink == 1 { return TemporaryFile(path: path, open: open) }
         }
         throw ObjectStoreError(operation, key: key, .unavailable, detail: "no temporary file could be made")

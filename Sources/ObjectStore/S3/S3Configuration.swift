@@ -45,10 +45,30 @@ public struct S3Configuration: Sendable, Equatable {
         signedPayloadBytesMax = endpoint.hasPrefix("https:") ? 8 << 20 : nil
     }
 
+    /// Errors: `.invalid` naming the setting that cannot be.
+    func validate() throws(ObjectStoreError) {
+        let counts = [
+            ("slowestBytesPerSecond", slowestBytesPerSecond), ("multipartThresholdBytes", multipartThresholdBytes),
+            ("partSizeBytes", partSizeBytes), ("partsInFlightMax", partsInFlightMax),
+            ("objectBytesMax", objectBytesMax), ("connectionsMax", connectionsMax),
+        ]
+        for (name, value) in counts where value < 1 {
+            throw ObjectStoreError(.open, key: "", .invalid("\(name) is \(value), at least 1"))
+        }
+        let times = [
+            ("connectTimeout", connectTimeout), ("attemptTimeout", attemptTimeout),
+            ("progressTimeout", progressTimeout),
+        ]
+        for (name, value) in times where value < .milliseconds(1) || value > .seconds(86_400) {
+            throw ObjectStoreError(.open, key: "", .invalid("\(name) is \(value), 1 ms to one day"))
+        }
+    }
+
     /// Replies that are documents, not objects: 1,000 listed keys of 1,024 bytes, with room.
     static let documentBytesMax = 8 << 20
     static let deleteBatchMax = 1000
     static let listPageMax = 1000
+    static let partsMax = 10_000
 }
 
 /// An endpoint and bucket taken apart into what requests need.

@@ -42,7 +42,8 @@ struct S3Multipart {
     }
 
     private var parts: [ByteBuffer] {
-        let size = store.configuration.partSizeBytes
+        let leastBytes = (body.readableBytes + S3Configuration.partsMax - 1) / S3Configuration.partsMax
+        let size = max(store.configuration.partSizeBytes, leastBytes)
         return stride(from: 0, to: body.readableBytes, by: size).compactMap { start in
             body.getSlice(at: body.readerIndex + start, length: min(size, body.readableBytes - start))
         }

@@ -20,6 +20,7 @@ public struct S3Store: ObjectStore {
         configuration: S3Configuration, httpClient: HTTPClient,
         wallClockMs: @escaping @Sendable () -> Int64 = WallClock.nowMs
     ) throws(ObjectStoreError) {
+        try configuration.validate()
         self.configuration = configuration
         transport = try S3Transport(configuration, client: httpClient, wallClockMs: wallClockMs)
     }
@@ -43,9 +44,10 @@ public struct S3Store: ObjectStore {
     ) -> HTTPClient {
         var settings = HTTPClient.Configuration(
             redirectConfiguration: .disallow,
-            timeout: .init(connect: TimeAmount(configuration.connectTimeout)))
+            timeout: .init(
+                connect: TimeAmount(min(max(configuration.connectTimeout, .milliseconds(1)), .seconds(86_400)))))
         settings.httpVersion = .http1Only
-        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionsMax
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = max(1, configuration.connectionsMax)
         settings.connectionPool.retryConnectionEstablishment = false
         return HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
     }
