@@ -1,0 +1,48 @@
+import ArgumentParser
+
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Shows and checks configuration.", subcommands: [Example.self, Check.self])
+
+    enum Role: String, ExpressibleByArgument, CaseIterable {
+        case edge, cloud, up
+
+        var keys: [SettingKey] {
+            switch self {
+            case .edge: EdgeKeys.all
+            case .cloud: CloudKeys.all
+            case .up: UpKeys.all
+            }
+        }
+    }
+
+    struct Example: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Prints every setting of a role with its default.")
+        @Argument(help: "edge, cloud or up") var role: Role
+
+        func run() async throws {
+            print(SettingsExample.yaml(of: role.keys, title: "Settings of cairn \(role.rawValue)."), terminator: "")
+        }
+    }
+
+    struct Check: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Says what is wrong with a configuration, and starts nothing.")
+        @Argument(help: "edge, cloud or up") var role: Role
+        @Argument(help: "The YAML file.") var file: String
+        @Argument(parsing: .allUnrecognized, help: "Settings as flags.") var settings: [String] = []
+
+        func run() async throws {
+            var options = SettingsOptions()
+            options.config = file
+            options.settings = settings
+            let reader = try await options.reader(role.keys)
+            switch role {
+            case .edge: _ = EdgeSettings(reader)
+            case .cloud: _ = CloudSettings(reader)
+            case .up: _ = UpSettings(reader)
+            }
+            try SettingsOptions.finish(reader)
+            print("\(file): sound")
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import AsyncHTTPClient
+import Logging
+import NIOCore
+import ObjectStore
+import ServiceLifecycle
+import Synchronization
+
+/// The object store of a node: opened at once, so that a node starts without it, probed when it can be reached, and from
+/// then on used as the probe found it. All keys stand under the prefix of `store.url`.
+final class OpenedStore: ObjectStore {
+    private let current: Mutex<any ObjectStore>
+    private let prefix: String
+    private let client: HTTPClient?
+    let description: String
+
+    init(_ settings: StoreSettings) throws {
+        switch settings {
+        case .directory(let path):
+            current = Mutex(try DirectoryStore(root: path))
+            prefix = ""
+            client = nil
+            description = "directory \(path)"
+        case .s3(let s3):
+            var configuration = S3Configuration(
+                endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region,
+                credentials: S3Credentials(
+                    accessKeyID: s3.accessKey, secretAccessKey: s3.secretKey, sessionToken: s3.sessionToken),
+                pathStyle: s3.pathStyle)
+            configuration.connectionsMax = 32
+            let client = S3Store.makeHTTPClient(configuration)
+            do {
+                current = Mutex(try S3Store(configuration: configuration, httpClient: client))
+            } catch {
+                try? client.syncShutdown()
+                throw error
+            }
+            self.client = client
+            prefix = s3.prefix.isEmpty ? "" : s3.prefix + "/"
+            description = "s3://\(s3.bucket)/\(s3.prefix) at \(s3.endpoint)"
+        }
+    }
+
+    /// Ends connections; calls under way fail.
+    func close() async { try? await client?.shutdown() }
+
+    /// Finds out what the store can do, trying until it can be reached, and acts on it.
+    func probe(logger: Logger) async {
+        let policy = RetryPolicy(base: .milliseconds(500), cap: .seconds(30))
+        var attempt = 1
+        while !Task.isCancelled {
+            do {
+                let report = try await StoreProbe(self, prefix: "probe/").run()
+                current.withLock { store in
+                    if let s3 = store as? S3Store { store = s3.adapted(to: report.capabilities) }
+                }
+                logger.info("\(report)")
+                return
+            } catch {
+                logger.warning("object store not reachable yet: \(error)", metadata: ["store": "\(description)"])
+                var random = SystemRandomNumberGenerator()
+                let delay = policy.delay(afterAttempt: attempt, using: &random)
+                attempt += 1
+                try? await Task.sleep(for: delay)
+            }
+        }
+    }
+
+    private var store: any ObjectStore { current.withLock { $0 } }
+
+    func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
+        try await store.put(prefix + key, body, ifAbsent: ifAbsent)
+    }
+
+    func get(_ key: String, range: Range<Int>?) async throws(ObjectStoreError) -> ByteBuffer {
+        try await store.get(prefix + key, range: range)
+    }
+
+    func head(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? {
+        try await store.head(prefix + key)
+    }
+
+    func list(prefix inner: String, startAfter: String?, limit: Int) async throws(ObjectStoreError) -> ListPage {
+        var page = try await store.list(
+            prefix: prefix + inner, startAfter: startAfter.map { prefix + $0 }, limit: limit)
+        guard !prefix.isEmpty else { return page }
+        page.next = page.next.map { String($0.dropFirst(prefix.count)) }
+        for index in page.objects.indices { page.objects[index].key.removeFirst(prefix.count) }
+        return page
+    }
+
+    func delete(_ keys: [String]) async throws(ObjectStoreError) -> [String: ObjectStoreError] {
+        let failed = try await store.delete(keys.map { prefix + $0 })
+        guard !prefix.isEmpty else { return failed }
+        return Dictionary(uniqueKeysWithValues: failed.map { (String($0.key.dropFirst(prefix.count)), $0.value) })
+    }
+}
