@@ -1,0 +1,175 @@
+import KafkaProtocol
+import NIOCore
+import Testing
+
+@testable import Ledger
+
+@Suite struct CodingTests {
+    @Test(arguments: sampleCommands)
+    func aCommandReadsBackAsItWasWritten(command: LedgerCommand) throws {
+        #expect(try LedgerCommand(decoding: command.encoded()) == command)
+    }
+
+    @Test(arguments: sampleRecords)
+    func aRecordReadsBackAsItWasWritten(record: LedgerRecord) throws {
+        let batch = LedgerBatch(sequence: 1 << 40, epoch: 3, records: [record, record])
+        #expect(try LedgerBatch(decoding: batch.encoded()) == batch)
+    }
+
+    @Test func theSamplesHoldEveryKindOfRecordAndCommand() {
+        #expect(
+            Set(sampleRecords.map { firstBodyByte(LedgerBatch(sequence: 1, epoch: 1, records: [$0]).encoded(), at: 3) })
+                .count == 17)
+        #expect(Set(sampleCommands.map { firstBodyByte($0.encoded(), at: 0) }).count == 17)
+    }
+
+    private func firstBodyByte(_ frame: ByteBuffer, at index: Int) -> UInt8? {
+        frame.getInteger(at: LedgerFrame.headerBytes + index)
+    }
+
+    @Test func everyCutOfABlobIsAnError() throws {
+        let frame = LedgerBatch(sequence: 9, epoch: 2, records: sampleRecords).encoded()
+        for length in 0..<frame.readableBytes {
+            let cut = try #require(frame.getSlice(at: 0, length: length))
+            #expect(throws: LedgerFormatError.self) { try LedgerBatch(decoding: cut) }
+        }
+    }
+
+    @Test func everyCutOfABodyUnderAGoodChecksumIsAnError() throws {
+        let body = try #require(bodyBytes(LedgerBatch(sequence: 9, epoch: 2, records: sampleRecords).encoded()))
+        for length in 0..<body.count {
+            let frame = LedgerFrame.blob.wrap(Array(body.prefix(length)))
+            #expect(throws: LedgerFormatError.self) { try LedgerBatch(decoding: frame) }
+        }
+    }
+
+    @Test func everyFlippedByteOfABlobIsAnError() throws {
+        let frame = LedgerBatch(sequence: 9, epoch: 2, records: sampleRecords).encoded()
+        for index in 0..<frame.readableBytes {
+            var flipped = frame
+            flipped.setInteger(~(frame.getInteger(at: index) as UInt8? ?? 0), at: index)
+            #expect(throws: LedgerFormatError.self) { try LedgerBatch(decoding: flipped) }
+        }
+    }
+
+    /// Under a good checksum a changed byte may be another value: then it must apply and encode without a trap.
+    @Test(arguments: 0..<100 as Range<UInt64>)
+    func changedBytesUnderAGoodChecksumNeverTrap(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        for (frame, wrap) in try fuzzSubjects() {
+            var bytes = try #require(bodyBytes(frame))
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            let changed = wrap.wrap(bytes)
+            if let batch = try? LedgerBatch(decoding: changed) {
+                var state = try LedgerState.withTopic()
+                for record in batch.records { state.apply(record) }
+                _ = state.encodedSnapshot()
+            }
+            if let state = try? LedgerState(decodingSnapshot: changed) { _ = state.encodedSnapshot() }
+            if let command = try? LedgerCommand(decoding: changed) {
+                var state = try LedgerState.withTopic()
+                _ = try? state.submit(command)
+            }
+        }
+    }
+
+    private func fuzzSubjects() throws -> [(ByteBuffer, LedgerFrame)] {
+        [
+            (LedgerBatch(sequence: 9, epoch: 2, records: sampleRecords).encoded(), .blob),
+            (try richState(scale: 1).encodedSnapshot(), .snapshot),
+        ] + sampleCommands.map { ($0.encoded(), .command) }
+    }
+
+    private func bodyBytes(_ frame: ByteBuffer) -> [UInt8]? {
+        frame.getBytes(at: LedgerFrame.headerBytes, length: frame.readableBytes - LedgerFrame.headerBytes)
+    }
+
+    @Test(arguments: 0..<100 as Range<UInt64>)
+    func garbageIsAnError(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        let bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+        #expect(throws: LedgerFormatError.self) { try LedgerBatch(decoding: ByteBuffer(bytes: bytes)) }
+        #expect(throws: LedgerFormatError.self) { try LedgerState(decodingSnapshot: ByteBuffer(bytes: bytes)) }
+        #expect(throws: LedgerFormatError.self) { try LedgerCommand(decoding: ByteBuffer(bytes: bytes)) }
+    }
+
+    @Test func aPromisedCountBeyondTheBytesIsAnErrorAndNotAnAllocation() {
+        var writer = LedgerWriter()
+        for number in [1, 1, UInt64.max] { writer.write(number) }
+        #expect(throws: LedgerFormatError.self) {
+            try LedgerBatch(decoding: LedgerFrame.blob.wrap(writer.bytes))
+        }
+    }
+
+    @Test func aNewerFormatIsRefusedWithBothVersions() throws {
+        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: 2)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: 2, supported: 1)) {
+            try LedgerBatch(decoding: blob)
+        }
+        let snapshot = LedgerState().encodedSnapshot(version: 7)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: 7, supported: 1)) {
+            try LedgerState(decodingSnapshot: snapshot)
+        }
+    }
+
+    @Test func aBlobUnderAnothersNumberIsRefused() {
+        let blob = LedgerBatch(sequence: 4, epoch: 1, records: []).encoded()
+        #expect(throws: LedgerFormatError.sequence(expected: 5, found: 4)) {
+            try LedgerBatch(LogBlob(sequence: 5, epoch: 1, blob: blob))
+        }
+    }
+
+    @Test func aSnapshotReadsBackAsTheSameStateAndTheSameBytes() throws {
+        let state = try richState()
+        let bytes = state.encodedSnapshot()
+        let read = try LedgerState(decodingSnapshot: bytes)
+        #expect(read.encodedSnapshot() == bytes)
+        #expect(read.counts() == state.counts())
+        #expect(read.objects.all == state.objects.all)
+        #expect(read.sites.all == state.sites.all)
+    }
+
+    @Test func everyCutOfASnapshotsBodyIsAnError() throws {
+        let body = try #require(bodyBytes(richState(scale: 1).encodedSnapshot()))
+        for length in 0..<body.count {
+            let frame = LedgerFrame.snapshot.wrap(Array(body.prefix(length)))
+            #expect(throws: LedgerFormatError.self) { try LedgerState(decodingSnapshot: frame) }
+        }
+    }
+
+    @Test(arguments: [Int64.min, -1, 0, 1, 63, 64, 1 << 40, .max])
+    func signedNumbersReadBack(value: Int64) throws {
+        var writer = LedgerWriter()
+        writer.write(signed: value)
+        var reader = LedgerReader(ByteBuffer(bytes: writer.bytes))
+        #expect(try reader.readSigned() == value)
+        try reader.expectEnd()
+    }
+}
+
+/// A state with something in every corner.
+func richState(scale: Int = 100) throws -> LedgerState {
+    var state = try LedgerState.withTopic()
+    try state.submit(create("doomed", 2))
+    for number in 0..<Int64(6 * scale) {
+        try state.submit(
+            object(
+                "o\(number)", nowMs: 5_000 + number, run(1, Int32(number % 3), stamps: [stamp(number % 7, 0...9)]),
+                run(1, Int32(number % 3), at: 100, minMs: number, maxMs: number * 3), run(8, 0, at: 200)))
+    }
+    for number in 0..<(50 * scale) { try state.submit(object("d\(number)", nowMs: 1, run(2, 0))) }
+    try state.submit(advance(1, 0, to: 15))
+    try state.submit(
+        adoption(1, lsn: 3...9, creating: [NewTopic(name: "s", id: topicID(3), partitionCount: 1)], siteRun("s")))
+    try state.submit(adoption(2, lsn: 12...19, siteRun("s"), siteRun("nowhere", at: 100)))
+    let offset = CommitGroupOffsets.Item(topicID: topicID(1), partition: 0, offset: 3, leaderEpoch: 0, metadata: "x")
+    try state.submit(.commitGroupOffsets(CommitGroupOffsets(group: "g", items: [offset], nowMs: 4)))
+    try state.submit(.registerNode(nodeID: 9, nowMs: 1))
+    try state.submit(.deleteTopic(DeleteTopic(topic: .name("doomed"), nowMs: 8_000)))
+    try state.submit(.markObjectsDeleting(keys: ["d0", "orphan"], nowMs: 9_000))
+    try state.submit(.forgetObjects(keys: ["orphan"], nowMs: 9_001))
+    try state.submit(.registerSite(site: "idle", nowMs: 5))
+    return state
+}
