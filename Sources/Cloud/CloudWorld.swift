@@ -1,4 +1,4 @@
-public import KafkaProtocol
+import KafkaProtocol
 public import ObjectStore
 
 /// What the broker asks of the world besides network, store and ledger: time and chance.

@@ -327,7 +327,8 @@ struct GroupCoordinatorTests {
             switch UInt64.random(in: 0..<8, using: &random) {
             case 0: _ = world.join("", newID: "\(id)-\(step)", knownIDRequired: step % 2 == 0)
             case 1: _ = world.join(world.anyMember(using: &random) ?? id)
-            case 2: _ = world.sync(world.anyMember(using: &random) ?? id, generation: world.generation, assignments: [:])
+            case 2:
+                _ = world.sync(world.anyMember(using: &random) ?? id, generation: world.generation, assignments: [:])
             case 3: _ = world.heartbeat(world.anyMember(using: &random) ?? id, generation: world.generation)
             case 4 where step % 5 == 0: _ = world.leaveError(world.anyMember(using: &random) ?? id)
             case 5: _ = world.join("", newID: "s\(step)", instance: "i\(UInt64.random(in: 0..<3, using: &random))")

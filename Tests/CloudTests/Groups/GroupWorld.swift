@@ -36,7 +36,8 @@ struct GroupWorld {
         let join = GroupJoin(
             group: group, memberID: id, instanceID: instance, newMemberID: newID, clientID: "client",
             clientHost: "/127.0.0.1", sessionTimeoutMs: sessionTimeoutMs, rebalanceTimeoutMs: rebalanceTimeoutMs,
-            protocolType: type, protocols: protocols.map { GroupProtocol(name: $0, metadata: ByteBuffer(string: metadata)) },
+            protocolType: type,
+            protocols: protocols.map { GroupProtocol(name: $0, metadata: ByteBuffer(string: metadata)) },
             requiresKnownMemberID: knownIDRequired, supportsSkippingAssignment: skips)
         obey(coordinator.join(join, token: lastToken, now: now))
         return lastToken

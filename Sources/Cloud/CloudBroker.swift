@@ -1,0 +1,136 @@
+public import KafkaListener
+import KafkaProtocol
+public import Ledger
+public import Logging
+public import NIOCore
+public import ObjectStore
+import Synchronization
+
+/// The broker role: serves Kafka clients from shared objects, and takes the objects of gateways over.
+///
+/// Make it with ``open(configuration:ledger:store:world:eventLoopGroup:logger:)``, give it to a `KafkaListener`, and keep
+/// ``run()`` running while it serves. It keeps nothing that a restart needs: that is in the ledger and in the store.
+public final class CloudBroker: KafkaService {
+    public let configuration: CloudConfiguration
+    /// Takes announcements of gateways.
+    public let adopter: Adopter
+
+    let ledger: Ledger
+    let engine: FetchEngine
+    let batcher: ProduceBatcher
+    let groups: GroupService
+    let retention: Retention
+    let handlers: Handlers
+    let advertised: Advertised
+    let jobs: JobRunner
+    let world: CloudWorld
+    let nodeEpoch: Int64
+    private let listenerToken: UInt64
+    let logger: Logger
+
+    /// Registers the node with the ledger, which fences an older run of it, and composes the broker.
+    public static func open(
+        configuration: CloudConfiguration, ledger: Ledger, store: any ObjectStore, world: CloudWorld = CloudWorld(),
+        eventLoopGroup: any EventLoopGroup, logger: Logger = Logger(label: "cairn.cloud")
+    ) async throws(LedgerError) -> CloudBroker {
+        let epoch = try await ledger.registerNode(configuration.nodeID, nowMs: world.wallMs())
+        return CloudBroker(
+            configuration, ledger, store, world, eventLoopGroup.next(), nodeEpoch: epoch, logger)
+    }
+
+    private init(
+        _ configuration: CloudConfiguration, _ ledger: Ledger, _ store: any ObjectStore, _ world: CloudWorld,
+        _ loop: any EventLoop, nodeEpoch: Int64, _ logger: Logger
+    ) {
+        self.configuration = configuration
+        self.ledger = ledger
+        self.world = world
+        self.nodeEpoch = nodeEpoch
+        self.logger = logger
+        let now: @Sendable () -> NIODeadline = { loop.now }
+        let jobs = JobRunner()
+        let blocks = BlockCache(store: store, configuration: configuration.fetch, world: world)
+        let retention = Retention(
+            configuration: configuration.retention, topics: configuration.topics, store: store, ledger: ledger,
+            world: world, now: now, logger: logger)
+        engine = FetchEngine(
+            configuration: configuration.fetch, view: ledger.view, blocks: blocks, jobs: jobs, logger: logger)
+        batcher = ProduceBatcher(
+            configuration: configuration.produce, nodeID: configuration.nodeID, nodeEpoch: nodeEpoch, store: store,
+            ledger: ledger, blocks: blocks, jobs: jobs, world: world, timerLoop: loop, logger: logger,
+            abandoned: { retention.abandon($0) })
+        groups = GroupService(configuration: configuration.groups, timerLoop: loop)
+        adopter = Adopter(
+            configuration: configuration.adoption, partitionsDefault: configuration.partitionsDefault, store: store,
+            ledger: ledger, world: world, now: now, logger: logger)
+        advertised = Advertised(configuration)
+        self.jobs = jobs
+        self.retention = retention
+        handlers = Handlers(
+            configuration, ledger: ledger, engine: engine, batcher: batcher, groups: groups, advertised: advertised,
+            jobs: jobs, world: world)
+        let watchers = engine.watchers
+        listenerToken = ledger.view.addListener { watchers.changed($0) }
+    }
+
+    /// What clients are told to connect to, once the listener knows its port.
+    public func advertise(host: String, port: Int) {
+        advertised.set(Advertised.Endpoint(host: host, port: Int32(clamping: port)))
+    }
+
+    // MARK: Running
+
+    /// Works until the task is cancelled: jobs of requests, adoption by listing, retention.
+    /// Call `shutdown` before, so that what clients have sent is answered.
+    public func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.jobs.run() }
+            group.addTask { await self.reconcileForever() }
+            group.addTask { await self.retainForever() }
+        }
+        groups.stop()
+        ledger.view.removeListener(listenerToken)
+    }
+
+    /// Finishes the uploads under way, answers what is parked, and refuses new work. `run` must still be running; stop the
+    /// listener first.
+    public func shutdown() async {
+        groups.stop()
+        await batcher.drain()
+        jobs.stop()
+    }
+
+    private func reconcileForever() async {
+        while !Task.isCancelled {
+            await adopter.reconcile()
+            guard await pause(configuration.adoption.interval) else { return }
+        }
+    }
+
+    private func retainForever() async {
+        await retention.sweepOrphans(nodeID: configuration.nodeID, epoch: UInt64(max(0, nodeEpoch)))
+        while !Task.isCancelled {
+            await retention.round()
+            guard await pause(configuration.retention.interval) else { return }
+        }
+    }
+
+    private func pause(_ amount: TimeAmount) async -> Bool {
+        do {
+            try await world.clock.sleep(for: .nanoseconds(amount.nanoseconds))
+            return true
+        } catch { return false }
+    }
+
+    // MARK: Serving
+
+    public var apis: [SupportedAPI] { Handlers.apis }
+
+    public func handle(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?> {
+        do {
+            return try handlers.handle(request, on: connection)
+        } catch {
+            return connection.eventLoop.makeFailedFuture(error)
+        }
+    }
+}

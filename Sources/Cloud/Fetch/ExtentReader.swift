@@ -1,0 +1,195 @@
+import KafkaProtocol
+import Ledger
+import NIOCore
+import ObjectStore
+import Synchronization
+
+/// Why an offset cannot be read now.
+enum ReadError: Error {
+    case store(ObjectStoreError)
+    case corrupt(key: String, PieceError)
+}
+
+/// Finds the batches that hold an offset of an extent, and keeps what it has found.
+///
+/// An extent has no index inside. The reader remembers where pieces begin, so that going on where one stopped, or coming
+/// back, needs no search; the first look into the middle walks from the nearest known place, and verifies what it passes.
+final class ExtentReader: Sendable {
+    struct ExtentID: Hashable, Sendable {
+        let key: String
+        let position: Int64
+        let baseOffset: Int64
+
+        init(_ extent: Extent) {
+            key = extent.objectKey
+            position = extent.position
+            baseOffset = extent.baseOffset
+        }
+    }
+
+    struct PieceID: Hashable, Sendable {
+        let extent: ExtentID
+        let position: Int
+    }
+
+    /// Where a batch begins.
+    struct Place: Sendable, Equatable {
+        var offset: Int64
+        var position: Int
+    }
+
+    private struct State {
+        var pieces: ByteLRU<PieceID, Piece>
+        var places: ByteLRU<ExtentID, [Place]>
+        var hits: UInt64 = 0
+        var misses: UInt64 = 0
+        var corrupt: UInt64 = 0
+    }
+
+    /// Bytes of a piece, unless its first batch is larger.
+    static let pieceBytes = 1 << 20
+    private let blocks: BlockCache
+    private let flights = SingleFlight<PieceID, Result<Piece, ReadError>>()
+    private let state: Mutex<State>
+
+    init(blocks: BlockCache, configuration: FetchConfiguration) {
+        self.blocks = blocks
+        let placesBytes = max(1 << 20, configuration.pieceBytesMax / 16)
+        state = Mutex(
+            State(pieces: ByteLRU(bytesMax: configuration.pieceBytesMax), places: ByteLRU(bytesMax: placesBytes)))
+    }
+
+    var counts: CacheCounts {
+        var counts = blocks.counts
+        state.withLock { state in
+            counts.pieceBytes = state.pieces.bytes
+            counts.pieceHits = state.hits
+            counts.pieceMisses = state.misses
+            counts.corruptReads = state.corrupt
+        }
+        return counts
+    }
+
+    /// The piece that holds `offset`, if it is in memory.
+    func cached(_ extent: Extent, offset: Int64) -> Piece? {
+        let id = ExtentID(extent)
+        return state.withLock { state in
+            let place = Self.nearest(state.places.value(for: id), to: offset, in: extent)
+            guard let piece = state.pieces.value(for: PieceID(extent: id, position: place.position)),
+                piece.endOffset > offset
+            else {
+                state.misses += 1
+                return nil
+            }
+            state.hits += 1
+            return piece
+        }
+    }
+
+    /// The piece that holds `offset`, which lies inside the extent.
+    func piece(_ extent: Extent, offset: Int64) async throws(ReadError) -> Piece {
+        let id = ExtentID(extent)
+        var place = state.withLock { Self.nearest($0.places.value(for: id), to: offset, in: extent) }
+        while true {
+            if let piece = state.withLock({ $0.pieces.value(for: PieceID(extent: id, position: place.position)) }),
+                piece.endOffset > offset
+            {
+                return piece
+            }
+            let from = place
+            let piece = try await flights.run(PieceID(extent: id, position: from.position)) {
+                await load(extent, id, from: from, wanted: offset)
+            }.get()
+            if piece.endOffset > offset { return piece }
+            place = Place(offset: piece.endOffset, position: piece.endPosition)
+        }
+    }
+
+    private static func nearest(_ places: [Place]?, to offset: Int64, in extent: Extent) -> Place {
+        places?.last { $0.offset <= offset } ?? Place(offset: extent.baseOffset, position: 0)
+    }
+
+    /// Reads one piece from a known place, twice if the bytes are wrong the first time.
+    private func load(_ extent: Extent, _ id: ExtentID, from place: Place, wanted: Int64) async -> Result<
+        Piece, ReadError
+    > {
+        do throws(ReadError) {
+            return .success(try await read(extent, id, from: place, wanted: wanted))
+        } catch .corrupt {
+            state.withLock { $0.corrupt += 1 }
+            let start = Int(extent.position) + place.position
+            blocks.forget(extent.objectKey, range: start..<Int(extent.position + extent.lengthBytes))
+        } catch { return .failure(error) }
+        do throws(ReadError) {
+            return .success(try await read(extent, id, from: place, wanted: wanted))
+        } catch { return .failure(error) }
+    }
+
+    private func read(
+        _ extent: Extent, _ id: ExtentID, from place: Place, wanted: Int64
+    ) async throws(ReadError) -> Piece {
+        let whole = Int(extent.lengthBytes)
+        var length = min(Self.pieceBytes, whole - place.position)
+        while true {
+            let start = Int(extent.position) + place.position
+            let raw: ByteBuffer
+            do {
+                raw = try await blocks.bytes(
+                    of: extent.objectKey, objectSizeBytes: Int(extent.objectSizeBytes), range: start..<start + length)
+            } catch { throw .store(error) }
+            switch try parse(raw, extent, place) {
+            case .piece(let piece):
+                try check(piece, extent)
+                return keep(piece, id, extent, wanted: wanted)
+            case .needMore(let bytes):
+                guard bytes > length, place.position + bytes <= whole else {
+                    throw .corrupt(
+                        key: extent.objectKey,
+                        .extentMismatch(endOffset: place.offset, expected: extent.lastOffset + 1))
+                }
+                length = bytes
+            }
+        }
+    }
+
+    private func parse(
+        _ raw: ByteBuffer, _ extent: Extent, _ place: Place
+    ) throws(ReadError) -> PieceParser.Outcome {
+        do {
+            return try PieceParser.parse(raw, startPosition: place.position, startOffset: place.offset)
+        } catch {
+            throw .corrupt(key: extent.objectKey, error)
+        }
+    }
+
+    /// Offsets must end with the extent, and not before its bytes do.
+    private func check(_ piece: Piece, _ extent: Extent) throws(ReadError) {
+        let end = extent.lastOffset + 1
+        let isLast = piece.endPosition == Int(extent.lengthBytes)
+        guard isLast ? piece.endOffset == end : piece.endOffset < end else {
+            throw .corrupt(key: extent.objectKey, .extentMismatch(endOffset: piece.endOffset, expected: end))
+        }
+    }
+
+    /// A piece that was only passed on the way is not worth its memory; where it ends is.
+    private func keep(_ piece: Piece, _ id: ExtentID, _ extent: Extent, wanted: Int64) -> Piece {
+        state.withLock { state in
+            if piece.endPosition < Int(extent.lengthBytes) {
+                var places = state.places.peek(id) ?? [Place(offset: extent.baseOffset, position: 0)]
+                let next = Place(offset: piece.endOffset, position: piece.endPosition)
+                if let index = places.firstIndex(where: { $0.offset >= next.offset }) {
+                    if places[index] != next { places.insert(next, at: index) }
+                } else {
+                    places.append(next)
+                }
+                state.places.insert(
+                    places, for: id, bytes: 256 + places.count * MemoryLayout<Place>.stride)
+            }
+            if piece.endOffset > wanted {
+                state.pieces.insert(
+                    piece, for: PieceID(extent: id, position: piece.startPosition), bytes: piece.costBytes)
+            }
+        }
+        return piece
+    }
+}

@@ -1,0 +1,80 @@
+import KafkaProtocol
+import Ledger
+import Logging
+import NIOCore
+import ObjectStore
+import Synchronization
+
+/// What all fetches share: caches, waiters, budget. One request is a ``FetchSession``.
+final class FetchEngine: Sendable {
+    let configuration: FetchConfiguration
+    let view: LedgerView
+    let reader: ExtentReader
+    let planner: FetchPlanner
+    let watchers = PartitionWatchers()
+    let allowance: ByteAllowance
+    private let readAhead: ReadAhead
+    private let jobs: JobRunner
+    private let logger: Logger
+    private let failures = Mutex<UInt64>(0)
+
+    init(configuration: FetchConfiguration, view: LedgerView, blocks: BlockCache, jobs: JobRunner, logger: Logger) {
+        self.configuration = configuration
+        self.view = view
+        self.jobs = jobs
+        self.logger = logger
+        reader = ExtentReader(blocks: blocks, configuration: configuration)
+        planner = FetchPlanner(view: view, reader: reader)
+        allowance = ByteAllowance(limitBytes: configuration.responsesBytesMax)
+        readAhead = ReadAhead(range: configuration.readAheadBytes, view: view)
+    }
+
+    var readFailures: UInt64 { failures.withLock { $0 } }
+
+    /// Brings pieces in, several at a time, and says what became of each. Not on the caller's event loop.
+    func bringIn(
+        _ needs: [FetchNeed], then done: @escaping @Sendable ([(FetchNeed, Result<Piece, ReadError>)]) -> Void
+    ) {
+        let runs = jobs.submit { done(await self.load(needs)) }
+        if !runs {
+            let error = ReadError.store(ObjectStoreError(.get, key: "", .cancelled))
+            done(needs.map { ($0, .failure(error)) })
+        }
+    }
+
+    /// A fetch of a partition went from `offset` to `next`: whatever comes after it is brought in meanwhile.
+    func wentOn(_ place: TopicPartition, from offset: Int64, next: Int64) {
+        let needs = readAhead.read(place, from: offset, next: next)
+        guard !needs.isEmpty else { return }
+        let runs = jobs.submit {
+            let missing = needs.filter { self.reader.cached($0.extent, offset: $0.offset) == nil }
+            _ = await self.load(missing)
+            self.readAhead.ended(place, needs)
+        }
+        if !runs { readAhead.ended(place, needs) }
+    }
+
+    private func load(_ needs: [FetchNeed]) async -> [(FetchNeed, Result<Piece, ReadError>)] {
+        await withTaskGroup(of: (FetchNeed, Result<Piece, ReadError>).self) { group in
+            for need in needs {
+                group.addTask {
+                    do throws(ReadError) {
+                        return (need, .success(try await self.reader.piece(need.extent, offset: need.offset)))
+                    } catch {
+                        self.failed(need, error)
+                        return (need, .failure(error))
+                    }
+                }
+            }
+            var results: [(FetchNeed, Result<Piece, ReadError>)] = []
+            for await result in group { results.append(result) }
+            return results
+        }
+    }
+
+    private func failed(_ need: FetchNeed, _ error: ReadError) {
+        failures.withLock { $0 += 1 }
+        logger.warning(
+            "cannot read stored batches", metadata: ["key": "\(need.extent.objectKey)", "error": "\(error)"])
+    }
+}

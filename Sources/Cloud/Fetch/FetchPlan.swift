@@ -1,0 +1,142 @@
+import KafkaProtocol
+import Ledger
+import NIOCore
+
+/// One partition of a fetch, as asked for.
+struct FetchItem: Sendable {
+    var topicName: String
+    var topicID: KafkaUUID
+    var index: Int32
+    var offset: Int64
+    var maxBytes: Int
+    var leaderEpoch: Int32
+    /// The request named a topic that is not there.
+    var topicError: ErrorCode?
+
+    var place: TopicPartition { TopicPartition(topicID: topicID, partition: index) }
+}
+
+/// What one look at a partition gave.
+struct FetchFinding: Sendable {
+    var error = ErrorCode.none
+    var highWatermark: Int64 = -1
+    var logStart: Int64 = -1
+    var records: ByteBuffer?
+    /// Where the next fetch will go on.
+    var nextOffset: Int64
+    /// There is data at the offset, and it is not in memory.
+    var needs: [FetchNeed] = []
+}
+
+/// A piece to bring in before a fetch can be answered.
+struct FetchNeed: Sendable {
+    var extent: Extent
+    var offset: Int64
+}
+
+/// Looks at partitions without waiting: what the ledger says, and what of it is in memory.
+struct FetchPlanner: Sendable {
+    let view: LedgerView
+    let reader: ExtentReader
+    /// Pieces brought in for one fetch at most, over all its partitions.
+    static let needsMax = 32
+
+    /// - Parameters:
+    ///   - bytesMax: what the response has room for.
+    ///   - atLeastOne: nothing has been found so far, so the first batch goes out whatever its size.
+    ///   - held: pieces brought in for this fetch, which the cache may have dropped since.
+    func look(_ item: FetchItem, bytesMax: Int, atLeastOne: Bool, held: HeldPieces) -> FetchFinding {
+        var finding = FetchFinding(nextOffset: item.offset)
+        guard let facts = check(item, &finding) else { return finding }
+        finding.highWatermark = facts.highWatermark
+        finding.logStart = facts.logStart
+        guard item.offset >= facts.logStart, item.offset <= facts.highWatermark else {
+            finding.error = .offsetOutOfRange
+            return finding
+        }
+        let limit = min(bytesMax, item.maxBytes)
+        guard item.offset < facts.highWatermark, limit > 0 || atLeastOne else { return finding }
+        gather(item, limit: limit, atLeastOne: atLeastOne, held, &finding)
+        return finding
+    }
+
+    private func check(_ item: FetchItem, _ finding: inout FetchFinding) -> PartitionFacts? {
+        if let error = item.topicError {
+            finding.error = error
+            return nil
+        }
+        guard let facts = view.partition(item.topicID, item.index) else {
+            finding.error = .unknownTopicOrPartition
+            return nil
+        }
+        if item.leaderEpoch >= 0, item.leaderEpoch != Kafka.leaderEpoch {
+            finding.error = item.leaderEpoch > Kafka.leaderEpoch ? .unknownLeaderEpoch : .fencedLeaderEpoch
+            return nil
+        }
+        return facts
+    }
+
+    private func gather(
+        _ item: FetchItem, limit: Int, atLeastOne: Bool, _ held: HeldPieces, _ finding: inout FetchFinding
+    ) {
+        var gathered = Gathered()
+        let extents = view.extents(item.topicID, item.index, from: item.offset, maxBytes: max(1, limit))
+        var offset = item.offset
+        search: for extent in extents {
+            offset = max(offset, extent.baseOffset)
+            while offset <= extent.lastOffset {
+                guard let piece = held.piece(extent, offset) ?? reader.cached(extent, offset: offset) else {
+                    if gathered.bytes == 0 { finding.needs = needs(extents, from: offset) }
+                    break search
+                }
+                let room = limit - gathered.bytes
+                guard
+                    let slice = piece.slice(
+                        from: offset, bytesMax: room, atLeastOne: atLeastOne && gathered.bytes == 0)
+                else { break search }
+                gathered.add(slice.bytes)
+                offset = slice.next
+                // The piece goes on: it was cut at the limit.
+                if offset < piece.endOffset { break search }
+            }
+        }
+        finding.records = gathered.joined()
+        finding.nextOffset = offset
+    }
+
+    private func needs(_ extents: [Extent], from offset: Int64) -> [FetchNeed] {
+        extents.lazy.filter { $0.lastOffset >= offset }.prefix(Self.needsMax)
+            .map { FetchNeed(extent: $0, offset: max(offset, $0.baseOffset)) }
+    }
+}
+
+/// Pieces brought in for one fetch.
+struct HeldPieces: Sendable {
+    private var pieces: [ExtentReader.ExtentID: [Piece]] = [:]
+
+    mutating func add(_ piece: Piece, of extent: Extent) {
+        pieces[ExtentReader.ExtentID(extent), default: []].append(piece)
+    }
+
+    func piece(_ extent: Extent, _ offset: Int64) -> Piece? {
+        pieces[ExtentReader.ExtentID(extent)]?.first { $0.startOffset <= offset && offset < $0.endOffset }
+    }
+}
+
+/// Slices for one partition: a single one is passed on as it is, several are copied together.
+private struct Gathered {
+    private var slices: [ByteBuffer] = []
+    private(set) var bytes = 0
+
+    mutating func add(_ slice: ByteBuffer) {
+        slices.append(slice)
+        bytes += slice.readableBytes
+    }
+
+    func joined() -> ByteBuffer? {
+        guard slices.count > 1 else { return slices.first }
+        var whole = ByteBufferAllocator().buffer(capacity: bytes)
+        for slice in slices { whole.writeImmutableBuffer(slice) }
+        return whole
+    }
+}

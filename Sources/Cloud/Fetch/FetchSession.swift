@@ -1,0 +1,195 @@
+import KafkaListener
+import KafkaProtocol
+import Ledger
+import NIOCore
+
+/// One Fetch request, from its first look to its answer. Holds no thread while it waits.
+///
+/// Looks at its partitions; answers when there is enough, when something is wrong, or when time is up; else waits for a
+/// commit in one of them (``PartitionWatchers``), or for pieces that must come from the store first.
+///
+/// `@unchecked Sendable`: confined to `loop`; callbacks from elsewhere only hop there.
+final class FetchSession: @unchecked Sendable {
+    private let engine: FetchEngine
+    private let request: KafkaRequest
+    private let isReadCommitted: Bool
+    private let items: [FetchItem]
+    private let minBytes: Int
+    private let maxBytes: Int
+    private let loop: any EventLoop
+    private let deadline: NIODeadline
+    private let storeDeadline: NIODeadline
+    private let promise: EventLoopPromise<KafkaResponse?>
+
+    private var held = HeldPieces()
+    /// Partitions whose pieces could not be read.
+    private var failed: Set<TopicPartition> = []
+    private var watch: PartitionWatchers.Token?
+    private var timer: Scheduled<Void>?
+    private var isLoading = false
+    private var isDone = false
+
+    /// Pause before another look while other responses use all of the memory for responses.
+    private static let crowdedPause = TimeAmount.milliseconds(20)
+
+    init(engine: FetchEngine, request: KafkaRequest, fetch: FetchRequest, items: [FetchItem], loop: any EventLoop) {
+        self.engine = engine
+        self.request = request
+        self.items = items
+        self.loop = loop
+        isReadCommitted = fetch.isolationLevel == 1
+        minBytes = Int(max(0, fetch.minBytes))
+        maxBytes = min(Int(max(0, fetch.maxBytes)), engine.configuration.responseBytesMax)
+        let wait = min(TimeAmount.milliseconds(Int64(max(0, fetch.maxWaitMs))), engine.configuration.waitMax)
+        deadline = loop.now + wait
+        storeDeadline = loop.now + max(wait, engine.configuration.storeWaitMax)
+        promise = loop.makePromise()
+    }
+
+    func start() -> EventLoopFuture<KafkaResponse?> {
+        look()
+        return promise.futureResult
+    }
+
+    // MARK: Looking
+
+    private func look() {
+        guard !isDone else { return }
+        // Registered before looking: what is committed in between wakes us.
+        if watch == nil, loop.now < deadline {
+            watch = engine.watchers.watch(items.filter { $0.topicError == nil }.map(\.place)) { [self] in
+                loop.execute {
+                    self.watch = nil
+                    if !self.isLoading { self.look() }
+                }
+            }
+        }
+        let granted = engine.allowance.take(upTo: maxBytes)
+        let findings = findAll(granted)
+        let bytes = findings.reduce(0) { $0 + ($1.records?.readableBytes ?? 0) }
+        engine.allowance.giveBack(max(0, granted - bytes))
+        let kept = min(granted, bytes)
+        let needs = findings.flatMap(\.needs)
+        let hasError = findings.contains { $0.error != .none }
+        let isOver = loop.now >= deadline
+        if bytes > 0 && bytes >= minBytes || hasError || items.isEmpty || (isOver && (needs.isEmpty || bytes > 0)) {
+            answer(findings, kept)
+        } else if !needs.isEmpty, bytes == 0 || !isOver {
+            engine.allowance.giveBack(kept)
+            load(needs)
+        } else {
+            engine.allowance.giveBack(kept)
+            let isCrowded = granted == 0 && maxBytes > 0
+            wait(until: isCrowded ? min(deadline, loop.now + Self.crowdedPause) : deadline)
+        }
+    }
+
+    private func findAll(_ granted: Int) -> [FetchFinding] {
+        var left = granted
+        var found = false
+        return items.map { item in
+            // A crowded broker gives nothing now; a first batch goes out whatever its size.
+            let finding = engine.planner.look(
+                item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0), held: held)
+            let bytes = finding.records?.readableBytes ?? 0
+            left -= bytes
+            found = found || bytes > 0
+            return failed.contains(item.place) && bytes == 0 && !finding.needs.isEmpty
+                ? FetchFinding(unreadable: finding) : finding
+        }
+    }
+
+    // MARK: Waiting
+
+    private func wait(until time: NIODeadline) {
+        timer?.cancel()
+        timer = loop.scheduleTask(deadline: time) { [self] in
+            timer = nil
+            if !isLoading { look() }
+        }
+    }
+
+    private func load(_ needs: [FetchNeed]) {
+        isLoading = true
+        let limited = Array(needs.prefix(FetchPlanner.needsMax))
+        let timeout = loop.scheduleTask(deadline: storeDeadline) { [self] in
+            // Still on its way: it will be there for the next fetch.
+            failed.formUnion(items.map(\.place))
+            isLoading = false
+            look()
+        }
+        engine.bringIn(limited) { [self] results in
+            loop.execute {
+                timeout.cancel()
+                self.loaded(results)
+            }
+        }
+    }
+
+    private func loaded(_ results: [(FetchNeed, Result<Piece, ReadError>)]) {
+        guard !isDone else { return }
+        isLoading = false
+        for (need, result) in results {
+            switch result {
+            case .success(let piece): held.add(piece, of: need.extent)
+            case .failure: failed.formUnion(places(of: need))
+            }
+        }
+        look()
+    }
+
+    private func places(of need: FetchNeed) -> [TopicPartition] {
+        items.filter { item in
+            engine.view.extents(item.topicID, item.index, from: need.offset, maxBytes: 1, maxCount: 1).first
+                == need.extent
+        }.map(\.place)
+    }
+
+    // MARK: Answering
+
+    private func answer(_ findings: [FetchFinding], _ keptBytes: Int) {
+        isDone = true
+        timer?.cancel()
+        if let watch { engine.watchers.cancel(watch) }
+        var response = FetchResponse()
+        var topic = FetchResponse.Topic()
+        for (item, finding) in zip(items, findings) {
+            if topic.name != item.topicName || topic.topicID != item.topicID || topic.partitions.isEmpty {
+                if !topic.partitions.isEmpty { response.topics.append(topic) }
+                topic = FetchResponse.Topic()
+                topic.name = item.topicName
+                topic.topicID = item.topicID
+            }
+            topic.partitions.append(partition(item, finding))
+            if finding.nextOffset > item.offset {
+                engine.wentOn(item.place, from: item.offset, next: finding.nextOffset)
+            }
+        }
+        if !topic.partitions.isEmpty { response.topics.append(topic) }
+        let allowance = engine.allowance
+        promise.completeWith(
+            request.answer(response, on: loop, whenDone: { allowance.giveBack(keptBytes) }))
+    }
+
+    private func partition(_ item: FetchItem, _ finding: FetchFinding) -> FetchResponse.Partition {
+        var partition = FetchResponse.Partition()
+        partition.index = item.index
+        partition.errorCode = finding.error
+        partition.highWatermark = finding.highWatermark
+        partition.lastStableOffset = finding.highWatermark
+        partition.logStartOffset = finding.logStart
+        partition.abortedTransactions = isReadCommitted && finding.error == .none ? [] : nil
+        partition.records = finding.error == .none ? finding.records ?? ByteBuffer() : ByteBuffer()
+        return partition
+    }
+}
+
+extension FetchFinding {
+    /// There is data, and the store does not give it: an error that makes the client come again.
+    init(unreadable finding: FetchFinding) {
+        self = finding
+        error = .kafkaStorageError
+        needs = []
+        records = nil
+    }
+}

@@ -1,0 +1,147 @@
+import KafkaListener
+import KafkaProtocol
+import Ledger
+import NIOCore
+
+/// OffsetCommit and OffsetFetch. Who may commit is the coordinator's to say; what is committed is in the ledger.
+struct OffsetsHandler: Sendable {
+    let groups: GroupService
+    let ledger: Ledger
+    let world: CloudWorld
+    /// offset.metadata.max.bytes
+    private static let metadataBytesMax = 4_096
+
+    // MARK: Commit
+
+    func commit(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+        let asked = try request.decode(OffsetCommitRequest.self)
+        let version = request.header.apiVersion
+        let error = groups.checkCommit(
+            group: asked.groupID, memberID: asked.memberID, instanceID: asked.groupInstanceID,
+            generation: asked.generationIDOrMemberEpoch, isKnown: ledger.view.groupExists(asked.groupID),
+            missing: version >= 9 ? .groupIdNotFound : .illegalGeneration)
+        var response = Self.response(asked, error)
+        guard error == .none else { return request.answer(response, on: loop) }
+        let (items, slots) = check(asked, version, &response)
+        guard !items.isEmpty else { return request.answer(response, on: loop) }
+        let command = CommitGroupOffsets(group: asked.groupID, items: items, nowMs: world.wallMs())
+        return ledger.submit(.commitGroupOffsets(command), on: loop).map { [response] result in
+            var response = response
+            for (index, slot) in slots.enumerated() {
+                let code: ErrorCode =
+                    switch result {
+                    case .success(.errorCodes(let codes)): index < codes.count ? codes[index] : .unknownServerError
+                    case .success: .unknownServerError
+                    case .failure(let error): error.coordinatorCode
+                    }
+                response.topics[slot.topic].partitions[slot.partition].errorCode = code
+            }
+            return response
+        }.answer(request)
+    }
+
+    private static func response(_ asked: OffsetCommitRequest, _ error: ErrorCode) -> OffsetCommitResponse {
+        var response = OffsetCommitResponse()
+        response.topics = asked.topics.map { topic in
+            var answer = OffsetCommitResponse.Topic()
+            answer.name = topic.name
+            answer.topicID = topic.topicID
+            answer.partitions = topic.partitions.map { .init(index: $0.index, errorCode: error) }
+            return answer
+        }
+        return response
+    }
+
+    private func check(
+        _ asked: OffsetCommitRequest, _ version: Int16, _ response: inout OffsetCommitResponse
+    ) -> ([CommitGroupOffsets.Item], [(topic: Int, partition: Int)]) {
+        var items: [CommitGroupOffsets.Item] = []
+        var slots: [(topic: Int, partition: Int)] = []
+        for (topicIndex, topic) in asked.topics.enumerated() {
+            let facts = version >= 10 ? ledger.view.topic(id: topic.topicID) : ledger.view.topic(named: topic.name)
+            for (index, partition) in topic.partitions.enumerated() {
+                var code = ErrorCode.none
+                if facts == nil || partition.index < 0 || partition.index >= facts?.partitionCount ?? 0 {
+                    code = facts == nil && version >= 10 ? .unknownTopicId : .unknownTopicOrPartition
+                } else if (partition.metadata ?? "").utf8.count > Self.metadataBytesMax {
+                    code = .offsetMetadataTooLarge
+                }
+                response.topics[topicIndex].partitions[index].errorCode = code
+                guard code == .none, let facts else { continue }
+                items.append(
+                    CommitGroupOffsets.Item(
+                        topicID: facts.id, partition: partition.index, offset: partition.committedOffset,
+                        leaderEpoch: partition.committedLeaderEpoch, metadata: partition.metadata ?? ""))
+                slots.append((topicIndex, index))
+            }
+        }
+        return (items, slots)
+    }
+
+    // MARK: Fetch
+
+    func fetch(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+        let asked = try request.decode(OffsetFetchRequest.self)
+        let version = request.header.apiVersion
+        var response = OffsetFetchResponse()
+        if version >= 8 {
+            response.groups = asked.groups.map { group($0.groupID, $0.topics, version) }
+        } else {
+            let group = group(asked.groupID, asked.topics, version)
+            response.topics = group.topics
+            response.errorCode = group.errorCode
+        }
+        return request.answer(response, on: loop)
+    }
+
+    private func group(
+        _ name: String, _ topics: [OffsetFetchRequest.Topic]?, _ version: Int16
+    ) -> OffsetFetchResponse.Group {
+        var group = OffsetFetchResponse.Group()
+        group.groupID = name
+        guard !name.isEmpty else {
+            group.errorCode = .invalidGroupId
+            return group
+        }
+        group.topics = topics.map { $0.map { topic(name, $0, version) } } ?? all(name)
+        return group
+    }
+
+    private func topic(_ group: String, _ asked: OffsetFetchRequest.Topic, _ version: Int16)
+        -> OffsetFetchResponse.Topic
+    {
+        let facts = version >= 10 ? ledger.view.topic(id: asked.topicID) : ledger.view.topic(named: asked.name)
+        var topic = OffsetFetchResponse.Topic()
+        topic.name = asked.name
+        topic.topicID = asked.topicID
+        topic.partitions = asked.partitionIndexes.map { index in
+            let offset = facts.flatMap { ledger.view.groupOffset(group, $0.id, index) }
+            var partition = Self.partition(index, offset)
+            if facts == nil, version >= 10 { partition.errorCode = .unknownTopicId }
+            return partition
+        }
+        return topic
+    }
+
+    private func all(_ group: String) -> [OffsetFetchResponse.Topic] {
+        var topics: [KafkaUUID: OffsetFetchResponse.Topic] = [:]
+        for (place, offset) in ledger.view.groupOffsets(group).sorted(by: { $0.key < $1.key }) {
+            guard let facts = ledger.view.topic(id: place.topicID) else { continue }
+            var topic = topics[place.topicID] ?? OffsetFetchResponse.Topic()
+            topic.name = facts.name
+            topic.topicID = facts.id
+            topic.partitions.append(Self.partition(place.partition, offset))
+            topics[place.topicID] = topic
+        }
+        return topics.values.sorted { $0.name < $1.name }
+    }
+
+    private static func partition(_ index: Int32, _ offset: GroupOffset?) -> OffsetFetchResponse.Partition {
+        var partition = OffsetFetchResponse.Partition()
+        partition.index = index
+        partition.committedOffset = offset?.offset ?? -1
+        partition.committedLeaderEpoch = offset?.leaderEpoch ?? -1
+        partition.metadata = offset?.metadata ?? ""
+        return partition
+    }
+}

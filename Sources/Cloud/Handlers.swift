@@ -1,0 +1,101 @@
+import KafkaListener
+import KafkaProtocol
+import Ledger
+import NIOCore
+
+/// Which handler answers which request.
+struct Handlers: Sendable {
+    private let produce: ProduceHandler
+    private let producerIDs: ProducerIDHandler
+    private let fetch: FetchHandler
+    private let listOffsets: ListOffsetsHandler
+    private let metadata: MetadataHandler
+    private let topics: TopicAdminHandler
+    private let membership: MembershipHandler
+    private let offsets: OffsetsHandler
+    private let groupAdmin: GroupAdminHandler
+
+    init(
+        _ configuration: CloudConfiguration, ledger: Ledger, engine: FetchEngine, batcher: ProduceBatcher,
+        groups: GroupService, advertised: Advertised, jobs: JobRunner, world: CloudWorld
+    ) {
+        let view = ledger.view
+        let creator = TopicCreator(ledger: ledger, world: world, partitionsDefault: configuration.partitionsDefault)
+        produce = ProduceHandler(view: view, batcher: batcher, configuration: configuration)
+        producerIDs = ProducerIDHandler(ledger: ledger)
+        fetch = FetchHandler(engine: engine, view: view)
+        listOffsets = ListOffsetsHandler(
+            view: view, search: TimestampSearch(view: view, reader: engine.reader), jobs: jobs)
+        metadata = MetadataHandler(view: view, advertised: advertised, creator: creator, configuration: configuration)
+        topics = TopicAdminHandler(
+            ledger: ledger, creator: creator, configs: TopicConfigs(configuration.topics), world: world)
+        membership = MembershipHandler(groups: groups, advertised: advertised, world: world)
+        offsets = OffsetsHandler(groups: groups, ledger: ledger, world: world)
+        groupAdmin = GroupAdminHandler(groups: groups, ledger: ledger)
+    }
+
+    static let apis: [SupportedAPI] = [
+        SupportedAPI(ProduceRequest.self),
+        SupportedAPI(FetchRequest.self),
+        SupportedAPI(ListOffsetsRequest.self),
+        SupportedAPI(MetadataRequest.self),
+        SupportedAPI(OffsetCommitRequest.self),
+        SupportedAPI(OffsetFetchRequest.self),
+        SupportedAPI(FindCoordinatorRequest.self),
+        SupportedAPI(JoinGroupRequest.self),
+        SupportedAPI(HeartbeatRequest.self),
+        SupportedAPI(LeaveGroupRequest.self),
+        SupportedAPI(SyncGroupRequest.self),
+        SupportedAPI(DescribeGroupsRequest.self),
+        SupportedAPI(ListGroupsRequest.self),
+        SupportedAPI(CreateTopicsRequest.self),
+        SupportedAPI(DeleteTopicsRequest.self),
+        SupportedAPI(InitProducerIDRequest.self),
+        SupportedAPI(OffsetForLeaderEpochRequest.self),
+        SupportedAPI(DescribeConfigsRequest.self),
+        SupportedAPI(CreatePartitionsRequest.self),
+        SupportedAPI(DeleteGroupsRequest.self),
+        SupportedAPI(DescribeClusterRequest.self),
+    ]
+
+    /// Throws where the body does not parse.
+    func handle(
+        _ request: KafkaRequest, on connection: KafkaConnection
+    ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+        let loop = connection.eventLoop
+        switch request.header.apiKey {
+        case .produce: return try produce.handle(request, loop)
+        case .fetch: return try fetch.handle(request, loop)
+        case .listOffsets: return try listOffsets.handle(request, loop)
+        case .metadata: return try metadata.handle(request, loop)
+        case .initProducerID: return try producerIDs.handle(request, loop)
+        case .offsetForLeaderEpoch: return try listOffsets.handleEpochs(request, loop)
+        case .describeCluster: return try metadata.handleCluster(request, loop)
+        case .createTopics: return try topics.create(request, loop)
+        case .deleteTopics: return try topics.delete(request, loop)
+        case .createPartitions: return try topics.createPartitions(request, loop)
+        case .describeConfigs: return try topics.describeConfigs(request, loop)
+        default: return try handleGroups(request, on: connection)
+        }
+    }
+
+    private func handleGroups(
+        _ request: KafkaRequest, on connection: KafkaConnection
+    ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+        let loop = connection.eventLoop
+        switch request.header.apiKey {
+        case .findCoordinator: return try membership.findCoordinator(request, loop)
+        case .joinGroup: return try membership.join(request, on: connection)
+        case .syncGroup: return try membership.sync(request, loop)
+        case .heartbeat: return try membership.heartbeat(request, loop)
+        case .leaveGroup: return try membership.leave(request, loop)
+        case .offsetCommit: return try offsets.commit(request, loop)
+        case .offsetFetch: return try offsets.fetch(request, loop)
+        case .describeGroups: return try groupAdmin.describe(request, loop)
+        case .listGroups: return try groupAdmin.list(request, loop)
+        case .deleteGroups: return try groupAdmin.delete(request, loop)
+        default:
+            throw .versionUnsupported(api: request.header.apiKey.rawValue, version: request.header.apiVersion)
+        }
+    }
+}

@@ -1,0 +1,26 @@
+import Synchronization
+
+/// What clients are told of this node. The port may be known only when the listener has bound.
+final class Advertised: Sendable {
+    struct Endpoint: Sendable, Equatable {
+        var host: String
+        var port: Int32
+    }
+
+    let nodeID: Int32
+    let clusterID: String
+    let rack: String?
+    private let endpoint: Mutex<Endpoint>
+
+    init(_ configuration: CloudConfiguration) {
+        nodeID = configuration.nodeID
+        clusterID = configuration.clusterID
+        rack = configuration.rack
+        endpoint = Mutex(
+            Endpoint(host: configuration.advertisedHost, port: Int32(clamping: configuration.advertisedPort)))
+    }
+
+    var current: Endpoint { endpoint.withLock { $0 } }
+
+    func set(_ next: Endpoint) { endpoint.withLock { $0 = next } }
+}
