@@ -5,8 +5,8 @@ import Synchronization
 ///
 /// Who finds no room waits in line: `granted` is called once, from the thread that freed the bytes, with the bytes already
 /// reserved. While somebody waits nobody passes by, so a large request is not starved by small ones.
-final class ByteBudget: Sendable {
-    let limitBytes: Int
+public final class ByteBudget: Sendable {
+    public let limitBytes: Int
     private let usedBytes = Atomic<Int>(0)
     private let waitingCount = Atomic<Int>(0)
     private let waiters = Mutex<Deque<Waiter>>([])
@@ -16,22 +16,22 @@ final class ByteBudget: Sendable {
         let granted: @Sendable () -> Void
     }
 
-    init(limitBytes: Int) {
+    public init(limitBytes: Int) {
         self.limitBytes = limitBytes
     }
 
     /// A hint for counters; other threads change it at any time.
-    var used: Int { usedBytes.load(ordering: .relaxed) }
+    public var used: Int { usedBytes.load(ordering: .relaxed) }
 
     /// Whether `bytes` were reserved. A request above the whole limit can never be served and is the caller's mistake.
-    func reserve(_ bytes: Int) -> Bool {
+    public func reserve(_ bytes: Int) -> Bool {
         precondition(bytes <= limitBytes, "reserve \(bytes) bytes of a budget of \(limitBytes)")
         guard waitingCount.load(ordering: .sequentiallyConsistent) == 0 else { return false }
         return take(bytes)
     }
 
     /// Reserves now and returns true, or returns false and calls `granted` later with the bytes reserved.
-    func reserve(_ bytes: Int, orWait granted: @escaping @Sendable () -> Void) -> Bool {
+    public func reserve(_ bytes: Int, orWait granted: @escaping @Sendable () -> Void) -> Bool {
         if reserve(bytes) { return true }
         return waiters.withLock { waiters in
             // Count first, look second; `release` does it the other way round, so one of the two sees the other.
@@ -45,7 +45,7 @@ final class ByteBudget: Sendable {
         }
     }
 
-    func release(_ bytes: Int) {
+    public func release(_ bytes: Int) {
         let left = usedBytes.subtract(bytes, ordering: .sequentiallyConsistent).newValue
         precondition(left >= 0, "released \(-left) bytes more than were reserved")
         if waitingCount.load(ordering: .sequentiallyConsistent) > 0 { serveWaiters() }

@@ -1,4 +1,5 @@
 import KafkaProtocol
+import Logging
 import NIOCore
 
 /// Everything between the bytes of one connection and the service: frames in, responses out in request order.
@@ -229,7 +230,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func answered(_ number: Int, sizeBytes: Int, with result: Result<KafkaResponse?, any Error>) {
-        guard let context else { return shared.requestBudget.release(sizeBytes) }
+        guard let context else {
+            if case .success(let response?) = result { response.whenDone?() }
+            return shared.requestBudget.release(sizeBytes)
+        }
         switch result {
         case .success(let response):
             pipeline.answered(number, with: response)
@@ -248,13 +252,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
             sent = true
             shared.requestBudget.release(next.sizeBytes)
             guard let response = next.response else { continue }
-            for chunk in response.chunks { context.write(wrapOutboundOut(chunk), promise: nil) }
-            shared.counters.responses.count()
-            shared.counters.responseBytes.count(response.sizeBytes)
-            scheduleFlush(context)
+            write(response, context)
         }
         if sent { lastActivity = context.eventLoop.now }
         return sent
+    }
+
+    private func write(_ response: KafkaResponse, _ context: ChannelHandlerContext) {
+        for chunk in response.chunks { context.write(wrapOutboundOut(chunk), promise: nil) }
+        shared.counters.responses.count()
+        shared.counters.responseBytes.count(response.sizeBytes)
+        if let whenDone = response.whenDone {
+            // An empty write completes when all before it have, or fails with the connection.
+            context.write(wrapOutboundOut(ByteBuffer())).whenComplete { _ in whenDone() }
+        }
+        scheduleFlush(context)
     }
 
     /// One flush, so one writev, for all responses that become ready in the same turn of the event loop.
@@ -281,7 +293,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard context != nil else { return }
         context = nil
         clock?.cancel()
-        shared.requestBudget.release(pipeline.abandon())
+        let (freedBytes, unsent) = pipeline.abandon()
+        shared.requestBudget.release(freedBytes)
+        for response in unsent { response.whenDone?() }
         shared.assemblyBudget.release((held?.assemblyBytes ?? 0) + assembler.grantedBytes)
         held = nil
         shared.connectionGone(connection.id)
@@ -297,8 +311,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func scheduleClock(_ context: ChannelHandlerContext) {
-        let interval = max(
-            .milliseconds(1), min(shared.configuration.frameTimeout, shared.configuration.idleTimeout) / 2)
+        let shortest = min(shared.configuration.frameTimeout, shared.configuration.idleTimeout)
+        let interval = TimeAmount.nanoseconds(max(1_000_000, shortest.nanoseconds / 2))
         clock = context.eventLoop.assumeIsolated().scheduleTask(in: interval) { [self] in
             guard let context = self.context else { return }
             checkTimes(context)

@@ -8,6 +8,8 @@ public final class KafkaConnection: Sendable {
     public let id: UInt64
     /// The peer's address where the transport has one.
     public let peer: SocketAddress?
+    /// Our own address as the peer reached it: what to tell a client that asks where we are.
+    public let local: SocketAddress?
     public let eventLoop: any EventLoop
     /// Completes when the connection is gone: drop what waits for it then.
     public let closeFuture: EventLoopFuture<Void>
@@ -24,11 +26,12 @@ public final class KafkaConnection: Sendable {
 
     /// - Parameter closer: closes the channel; may be called from any thread.
     public init(
-        id: UInt64, peer: SocketAddress?, eventLoop: any EventLoop, closeFuture: EventLoopFuture<Void>,
-        closer: @escaping @Sendable () -> Void
+        id: UInt64, peer: SocketAddress?, local: SocketAddress? = nil, eventLoop: any EventLoop,
+        closeFuture: EventLoopFuture<Void>, closer: @escaping @Sendable () -> Void
     ) {
         self.id = id
         self.peer = peer
+        self.local = local
         self.eventLoop = eventLoop
         self.closeFuture = closeFuture
         self.facts = .makeBoxSendingValue(Facts(), eventLoop: eventLoop)

@@ -64,5 +64,5 @@ final class ListenerCounters: Sendable {
 }
 
 extension Atomic where Value == UInt64 {
-    func count(_ amount: Int = 1) { add(UInt64(max(0, amount)), ordering: .relaxed) }
+    func count(_ amount: Int = 1) { add(UInt64(Swift.max(0, amount)), ordering: .relaxed) }
 }

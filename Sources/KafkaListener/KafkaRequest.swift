@@ -21,7 +21,6 @@ public struct KafkaRequest: Sendable {
     /// was checked by the listener against ``KafkaService/apis``.
     public func decode<Message: RequestMessage>(_ type: Message.Type) throws(WireError) -> Message {
         var bytes = body
-        return try decodeMessage(
-            type, from: &bytes, version: header.apiVersion, flexible: header.apiVersion >= Message.firstFlexible)
+        return try decodeRequest(type, from: &bytes, version: header.apiVersion)
     }
 }

@@ -16,9 +16,12 @@ final class ListenerShared: Sendable {
     private let registry = Mutex(Registry())
 
     private struct Registry {
-        var isDraining = false
+        /// Set once, at shutdown: when every connection must be gone.
+        var drainDeadline: NIODeadline?
         var lastID: UInt64 = 0
         var drains: [UInt64: @Sendable (NIODeadline) -> Void] = [:]
+        /// Whoever waits for the last connection to go.
+        var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
     init(configuration: KafkaListenerConfiguration, service: any KafkaService, logger: Logger) {
@@ -35,7 +38,7 @@ final class ListenerShared: Sendable {
         counters.connectionsAccepted.count()
         let limit = configuration.connectionsMax
         let id: UInt64? = registry.withLock { registry in
-            guard !registry.isDraining, registry.drains.count < limit else { return nil }
+            guard registry.drainDeadline == nil, registry.drains.count < limit else { return nil }
             registry.lastID += 1
             registry.drains[registry.lastID] = { _ in }
             return registry.lastID
@@ -46,17 +49,40 @@ final class ListenerShared: Sendable {
 
     /// `drain` is called at shutdown, from any thread, with the time by which the connection must be gone.
     func connectionReady(_ id: UInt64, drain: @escaping @Sendable (NIODeadline) -> Void) {
-        registry.withLock { $0.drains[id] = drain }
+        let deadline = registry.withLock { registry in
+            if registry.drains[id] != nil { registry.drains[id] = drain }
+            return registry.drainDeadline
+        }
+        if let deadline { drain(deadline) }
     }
 
     func connectionGone(_ id: UInt64) {
-        guard registry.withLock({ $0.drains.removeValue(forKey: id) }) != nil else { return }
-        counters.connectionsOpen.subtract(1, ordering: .relaxed)
+        let (wasThere, waiters) = registry.withLock { registry in
+            let wasThere = registry.drains.removeValue(forKey: id) != nil
+            guard registry.drainDeadline != nil, registry.drains.isEmpty else {
+                return (wasThere, [CheckedContinuation<Void, Never>]())
+            }
+            defer { registry.waiters = [] }
+            return (wasThere, registry.waiters)
+        }
+        if wasThere { counters.connectionsOpen.subtract(1, ordering: .relaxed) }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Returns when every connection has gone. After ``drainAll(until:)``, which bounds it.
+    func allGone() async {
+        await withCheckedContinuation { continuation in
+            let isOver = registry.withLock { registry in
+                if !registry.drains.isEmpty { registry.waiters.append(continuation) }
+                return registry.drains.isEmpty
+            }
+            if isOver { continuation.resume() }
+        }
     }
 
     func drainAll(until deadline: NIODeadline) {
         let drains = registry.withLock { registry in
-            registry.isDraining = true
+            registry.drainDeadline = deadline
             return Array(registry.drains.values)
         }
         for drain in drains { drain(deadline) }

@@ -35,6 +35,8 @@ struct RequestPipeline<Request, Response> {
 
     var count: Int { slots.count }
     var isEmpty: Bool { slots.isEmpty }
+    /// Whether the service works on a request now.
+    var hasHanded: Bool { handedCount > 0 }
 
     /// Whether a request of this size may come in. A single one may be larger than the limit.
     func hasRoom(forBytes bytes: Int) -> Bool {
@@ -47,7 +49,7 @@ struct RequestPipeline<Request, Response> {
     }
 
     /// The next request for the service, if it may be handed over now. It then counts as handed over.
-    mutating func nextToHand() -> (number: Int, request: Request)? {
+    mutating func nextToHand() -> (number: Int, request: Request, sizeBytes: Int)? {
         guard firstWaiting < slots.count, case .waiting(let request) = slots[firstWaiting].state else { return nil }
         let overlaps = slots[firstWaiting].overlaps
         guard handedCount == 0 || (overlaps && !handedExclusively) else { return nil }
@@ -55,7 +57,7 @@ struct RequestPipeline<Request, Response> {
         handedExclusively = !overlaps
         handedCount += 1
         firstWaiting += 1
-        return (firstNumber + firstWaiting - 1, request)
+        return (firstNumber + firstWaiting - 1, request, slots[firstWaiting - 1].sizeBytes)
     }
 
     mutating func answered(_ number: Int, with response: Response?) {
@@ -77,12 +79,17 @@ struct RequestPipeline<Request, Response> {
         return (response, first.sizeBytes)
     }
 
-    /// Forgets everything and returns the bytes held. Answers that still come must not be reported.
-    mutating func abandon() -> Int {
-        defer {
-            slots.removeAll()
-            sizeBytes = 0
+    /// Forgets everything. Returns the bytes of all requests that the service does not work on, and the responses that are
+    /// not sent. The other requests keep their bytes until their answers come, which must not be reported here.
+    mutating func abandon() -> (freedBytes: Int, unsent: [Response]) {
+        var freedBytes = 0
+        var unsent: [Response] = []
+        for slot in slots {
+            if case .handed = slot.state { continue }
+            if case .answered(let response?) = slot.state { unsent.append(response) }
+            freedBytes += slot.sizeBytes
         }
-        return sizeBytes
+        self = RequestPipeline(requestsMax: requestsMax, bytesMax: bytesMax)
+        return (freedBytes, unsent)
     }
 }

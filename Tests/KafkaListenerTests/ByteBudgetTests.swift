@@ -1,4 +1,4 @@
-import Synchronization
+import NIOConcurrencyHelpers
 import Testing
 
 @testable import KafkaListener
@@ -7,15 +7,15 @@ import Testing
     @Test("waiters are served in line, with their bytes reserved")
     func line() {
         let budget = ByteBudget(limitBytes: 10)
-        let granted = Mutex<[String]>([])
+        let granted = NIOLockedValueBox<[String]>([])
         #expect(budget.reserve(8))
-        #expect(!budget.reserve(6) { granted.withLock { $0.append("six") } })
-        #expect(!budget.reserve(1) { granted.withLock { $0.append("one") } })
+        #expect(!budget.reserve(6) { granted.withLockedValue { $0.append("six") } })
+        #expect(!budget.reserve(1) { granted.withLockedValue { $0.append("one") } })
         #expect(!budget.reserve(1), "nobody passes those who wait")
         budget.release(3)
-        #expect(granted.withLock { $0 } == [], "the first in line does not fit yet")
+        #expect(granted.withLockedValue { $0 } == [], "the first in line does not fit yet")
         budget.release(5)
-        #expect(granted.withLock { $0 } == ["six", "one"])
+        #expect(granted.withLockedValue { $0 } == ["six", "one"])
         #expect(budget.used == 7)
         #expect(budget.reserve(3))
         #expect(!budget.reserve(1))
@@ -24,7 +24,7 @@ import Testing
     @Test("many threads never exceed the limit and everybody is served")
     func contention() async {
         let budget = ByteBudget(limitBytes: 100)
-        let most = Atomic<Int>(0)
+        let most = NIOLockedValueBox(0)
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
                 group.addTask {
@@ -33,13 +33,13 @@ import Testing
                         await withCheckedContinuation { continuation in
                             if budget.reserve(bytes, orWait: { continuation.resume() }) { continuation.resume() }
                         }
-                        most.max(budget.used, ordering: .relaxed)
+                        most.withLockedValue { $0 = max($0, budget.used) }
                         budget.release(bytes)
                     }
                 }
             }
         }
         #expect(budget.used == 0)
-        #expect((1...100).contains(most.load(ordering: .relaxed)))
+        #expect((1...100).contains(most.withLockedValue { $0 }))
     }
 }
