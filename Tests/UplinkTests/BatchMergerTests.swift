@@ -101,6 +101,56 @@ struct BatchMergerTests {
         #expect(BatchMerger().merge(batches).map(\.batch) == batches.map(\.batch))
     }
 
+    @Test("a garbled record never traps, and spoils nothing but its own batch", arguments: 0..<8)
+    func garbled(seed: Int) throws {
+        var random = SeededRandom(seed: UInt64(seed))
+        let good = Batches.random(using: &random)
+        let victim = Batches.random(using: &random)
+        for index in RecordBatchHeader.sizeBytes..<victim.readableBytes {
+            for mask in [UInt8(0x01), 0x80, 0xff] {
+                var bad = victim
+                bad.setInteger((bad.getInteger(at: index, as: UInt8.self) ?? 0) ^ mask, at: index)
+                var inputs: [BatchMerger.Output] = []
+                var offset: Int64 = 0
+                for batch in [good, bad, good] {
+                    inputs.append(BatchMerger.Output(batch: batch, localOffset: offset))
+                    offset += Int64(try RecordBatchHeader(reading: batch, at: 0).recordCount)
+                }
+                let outputs = BatchMerger().merge(
+                    try inputs.map { try Batches.stored($0.batch, offset: $0.localOffset) })
+                if (try? Batches.records(bad)) == nil {
+                    #expect(outputs == inputs)
+                } else {
+                    #expect(try unchecked(outputs) == unchecked(inputs))
+                }
+            }
+        }
+    }
+
+    @Test("a batch whose base time lies after all its records is not merged into an invalid one")
+    func lyingBaseTime() throws {
+        var builder = RecordBatchBuilder()
+        for back in 0..<20 { builder.append(timestampMs: Int64(-back), value: ByteBuffer(string: "some text again")) }
+        var lying = builder.finish()
+        lying.setInteger(UInt8(1), at: 63)  // the first record's time: one before the base
+        let outputs = BatchMerger().merge([try Batches.stored(lying, offset: 0)])
+        #expect(outputs.map(\.batch) == [lying])
+    }
+
+    @Test("a batch of more than a small one's size stays as it is")
+    func largeStays() throws {
+        let batch = Batches.plain([String(repeating: "x", count: 2000)])
+        let merger = BatchMerger(settings: .init(mergeableBytesMax: 1000))
+        #expect(merger.merge([try Batches.stored(batch, offset: 0)]).map(\.batch) == [batch])
+        #expect(BatchMerger().merge([try Batches.stored(batch, offset: 0)]).map(\.batch) != [batch])
+    }
+
+    private func unchecked(_ outputs: [BatchMerger.Output]) throws -> [PlacedRecord] {
+        try outputs.flatMap { output in
+            try Batches.records(output.batch).map { PlacedRecord($0, baseOffset: output.localOffset) }
+        }
+    }
+
     @Test("no batches, no output")
     func empty() {
         #expect(BatchMerger().merge([]).isEmpty)

@@ -4,7 +4,7 @@ public import WriteAheadLog
 
 /// Turns the batches of one topic-partition into fewer, larger, compressed ones without changing a record.
 ///
-/// - Merged: uncompressed batches without a producer id, not transactional, not control, with timestamps of the producer
+/// - Merged: small uncompressed batches without a producer id, not transactional, not control, with timestamps of the producer
 ///   (CreateTime), whose local offsets follow each other. Records, their order, keys, values, headers and timestamps stay;
 ///   record `i` of a merged batch has local offset `localOffset + i`.
 /// - Everything else, and whatever cannot be decoded or does not get smaller, is passed on byte for byte.
@@ -12,20 +12,24 @@ public import WriteAheadLog
 public struct BatchMerger: Sendable {
     /// Values a user may change.
     public struct Settings: Sendable, Equatable {
-        /// Bytes of batches that one merged batch is made of, about. A single larger batch is compressed by itself.
+        /// Bytes of batches that one merged batch is made of at most.
         public var mergedBytesMax: Int
         public var mergedRecordsMax: Int
+        /// A larger batch stays as it is: a client that sends so much at a time chose its codec, and compressing a
+        /// fast stream for it would cost two CPU-seconds a gigabyte.
+        public var mergeableBytesMax: Int
         /// A batch of this size or less is not worth compressing by itself.
         public var compressBytesMin: Int
         public var zstdLevel: Int32
 
         public init(
-            mergedBytesMax: Int = 1 << 20, mergedRecordsMax: Int = 64 << 10, compressBytesMin: Int = 256,
-            zstdLevel: Int32 = 1
+            mergedBytesMax: Int = 1 << 20, mergedRecordsMax: Int = 64 << 10, mergeableBytesMax: Int = 128 << 10,
+            compressBytesMin: Int = 256, zstdLevel: Int32 = 1
         ) {
             precondition(mergedBytesMax > 0 && mergedRecordsMax > 0, "limits must be positive")
             self.mergedBytesMax = mergedBytesMax
             self.mergedRecordsMax = mergedRecordsMax
+            self.mergeableBytesMax = mergeableBytesMax
             self.compressBytesMin = compressBytesMin
             self.zstdLevel = zstdLevel
         }
@@ -78,6 +82,7 @@ public struct BatchMerger: Sendable {
         // No attributes: no codec, CreateTime, not transactional, not control, no delete horizon.
         return header.attributes == 0 && header.producerID < 0 && header.recordCount > 0
             && header.recordCount - 1 == header.lastOffsetDelta
+            && batch.batch.readableBytes <= settings.mergeableBytesMax
     }
 
     /// One merged batch, or the group as it came.
@@ -92,18 +97,10 @@ public struct BatchMerger: Sendable {
 
     /// Nil if a batch does not decode to what its header says.
     private func merged(_ group: [StoredBatch]) -> ByteBuffer? {
-        var builder = RecordBatchBuilder(compression: .zstd(level: settings.zstdLevel))
-        var expected = 0
-        for stored in group {
-            expected += Int(stored.header.recordCount)
-            do {
-                var reader = try RecordBatchReader(stored.batch)
-                while let record = try reader.next() { builder.append(record) }
-            } catch {
-                return nil
-            }
-        }
-        guard builder.count == expected else { return nil }
-        return builder.finish()
+        var splice = RecordSplice(
+            batchBytes: group.reduce(0) { $0 + $1.batch.readableBytes },
+            recordCount: group.reduce(0) { $0 + Int($1.header.recordCount) })
+        for stored in group where !splice.append(stored.batch, header: stored.header) { return nil }
+        return splice.finish(zstdLevel: settings.zstdLevel)
     }
 }
