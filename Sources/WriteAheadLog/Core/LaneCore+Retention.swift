@@ -33,19 +33,19 @@ extension LaneCore {
         return kept >= retention.keepBytes
     }
 
-    /// Renames the file to a spare, or removes it. Its old name must be gone for sure before the file is written again.
+    /// Renames the file to a spare, or removes it. It is used again only when its old name is gone for sure; otherwise it
+    /// stays aside until the next start.
     private mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
         let name = SegmentName.live(segment.sequence)
         let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
-        guard isReusable, spares.count < configuration.spareSegmentsMax else {
-            try disk.remove(name)
+        let spare = isReusable && spares.count < configuration.spareSegmentsMax ? SegmentName.spare(segment.sequence) : nil
+        if let spare { try disk.rename(name, to: spare) } else { try disk.remove(name) }
+        do throws(DiskError) {
             try disk.syncDirectory()
-            return
+            if let spare { spares.insert(spare, at: 0) }
+        } catch {
+            note(error)
         }
-        let spare = SegmentName.spare(segment.sequence)
-        try disk.rename(name, to: spare)
-        try disk.syncDirectory()
-        spares.insert(spare, at: 0)
     }
 
     /// What the oldest segment's checkpoint says comes next is the oldest that is still here.

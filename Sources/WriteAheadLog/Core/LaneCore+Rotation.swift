@@ -19,6 +19,7 @@ extension LaneCore {
             try rotate()
             return .ready
         } catch {
+            isFailing = true
             note(error)
             return .failed(error.isDiskFull ? .diskFull : .diskFailed(error.description))
         }
@@ -38,6 +39,7 @@ extension LaneCore {
     /// A write or sync failed in the newest segment: what it holds beyond the tail is unknown, so it is never written again.
     mutating func giveUpSegment(_ error: DiskError) {
         mustRotate = true
+        isFailing = true
         alarms.suspectSegments += 1
         note(error)
         dropIfEmpty()
@@ -58,7 +60,6 @@ extension LaneCore {
     }
 
     mutating func note(_ error: DiskError) {
-        isFailing = true
         alarms.lastMessage = error.description
     }
 

@@ -50,14 +50,21 @@ final class ScanWindow<D: Disk> {
         for offset in stride(from: 0, to: memory.count, by: Block.sizeBytes) {
             let block = UnsafeMutableRawBufferPointer(
                 rebasing: memory[offset..<min(offset + Block.sizeBytes, memory.count)])
-            do throws(DiskError) {
-                let got = try disk.read(file, into: block, at: start + offset)
-                if got < block.count { return offset + got }
-            } catch {
+            guard let got = readPatiently(file, into: block, at: start + offset) else {
                 failedBlocks += 1
                 block.initializeMemory(as: UInt8.self, repeating: 0)
+                continue
             }
+            if got < block.count { return offset + got }
         }
         return memory.count
+    }
+
+    /// A few attempts: an error that passes must not cost data.
+    private func readPatiently(_ file: D.File, into block: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
+        for _ in 0..<3 {
+            if let got = try? disk.read(file, into: block, at: offset) { return got }
+        }
+        return nil
     }
 }

@@ -125,11 +125,8 @@ struct SegmentScan<D: Disk> {
         var at = start
         while at + GroupHeader.sizeBytes <= end {
             let bytes = try window.bytes(at: at, count: GroupHeader.sizeBytes)
-            if let header = GroupHeader(reading: bytes, sequence: sequence, salt: salt),
-                at + header.groupBytes <= endBytes
-            {
-                return (at, header)
-            }
+            // A group that was cut reaches beyond the end it was given; its frames say where it stops.
+            if let header = GroupHeader(reading: bytes, sequence: sequence, salt: salt) { return (at, header) }
             at += Block.sizeBytes
         }
         return nil
@@ -210,6 +207,7 @@ struct SegmentScan<D: Disk> {
         let head = try window.bytes(at: offset, count: min(headBytes, max(0, end - offset)))
         guard let header = FrameHeader(reading: head, limitBytes: end - offset) else { return nil }
         let payloadStart = FrameHeader.sizeBytes + header.topicBytes
+        guard head.count >= payloadStart else { return nil }
         let topicBytes = UnsafeRawBufferPointer(rebasing: head[FrameHeader.sizeBytes..<payloadStart])
         let topic = String(decoding: topicBytes, as: UTF8.self)
         var crc = FrameHeader.seed(salt: salt)

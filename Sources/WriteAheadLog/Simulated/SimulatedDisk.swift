@@ -78,6 +78,9 @@ public final class SimulatedDisk: Disk {
     /// Writes, syncs and name changes so far.
     public var operations: Int { state.withLock { $0.operations } }
 
+    /// Whether power went off at `Faults.powerOffAt`.
+    public var isOff: Bool { state.withLock { $0.isOff } }
+
     /// Bytes all files together may take; creating beyond it fails with ENOSPC.
     public var capacityBytes: Int {
         get { state.withLock { $0.capacityBytes } }

@@ -1,0 +1,134 @@
+import Glibc
+import KafkaProtocol
+import NIOCore
+import Testing
+
+@testable import WriteAheadLog
+
+@Suite("A disk that fails")
+struct DiskFailureTests {
+    private func fail(_ disk: SimulatedDisk, _ change: (inout SimulatedDisk.Faults) -> Void) {
+        var faults = SimulatedDisk.Faults()
+        change(&faults)
+        disk.faults = faults
+    }
+
+    @Test("one failed fsync costs a segment, not the append")
+    func failedSync() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry(text: "one")])
+        fail(disk) { $0.failingSyncs = 1 }
+        let outcome = core.commit([Make.entry(text: "two")])[0]
+        #expect(outcome.offset == 1)
+        #expect(core.segments.count == 2 && core.alarms.suspectSegments == 1)
+        #expect(!core.isFailing)
+        var random = SeededGenerator(seed: 3)
+        disk.crash(using: &random)
+        let report: RecoveryReport
+        (core, report) = try Make.core(disk, seed: 2)
+        #expect(report.isClean)
+        #expect(try core.readAll().batches.map(\.baseOffset) == [0, 1])
+    }
+
+    @Test("a write that fails twice is rejected with the reason, takes no offset, and the next one works")
+    func failedTwice() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry(producerID: 5, sequence: 0)])
+        let lsn = core.durableLSN
+        fail(disk) { $0.failingWrites = 9 }
+        let outcomes = core.commit([Make.entry(producerID: 5, sequence: 1), Make.entry("new")])
+        for outcome in outcomes {
+            guard case .rejected(.diskFailed(let reason)) = outcome else {
+                Issue.record("\(outcome)")
+                continue
+            }
+            #expect(reason.contains("Input/output error"))
+        }
+        #expect(core.durableLSN == lsn && core.isFailing && core.partitions.count == 1)
+        #expect(core.alarms.diskRejections == 2)
+        disk.faults = SimulatedDisk.Faults()
+        #expect(core.commit([Make.entry(producerID: 5, sequence: 1)])[0].offset == 1)
+        #expect(!core.isFailing)
+    }
+
+    @Test("failed appends without end leave no trail of segments")
+    func noTrail() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry()])
+        for _ in 0..<20 {
+            // The head of the new segment can be written, the group cannot.
+            fail(disk) { $0.failingSyncs = 1 }
+            _ = core.commit([Make.entry()])
+        }
+        for _ in 0..<20 {
+            core.mustRotate = true
+            fail(disk) { $0.failingWrites = 99 }
+            _ = core.commit([Make.entry()])
+        }
+        #expect(try disk.list().count <= 24 + core.configuration.spareSegmentsMax)
+        #expect(core.diskBytes <= core.configuration.quotaBytes)
+    }
+
+    @Test("a full disk rejects with its own error, still records uploads, and heals by itself")
+    func diskFull() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        disk.capacityBytes = 2 * core.configuration.segmentSizeBytes
+        var accepted = 0
+        var last = AppendOutcome.duplicate(baseOffset: 0)
+        for number in 0..<100 {
+            last = core.commit([Make.entry(bytes: 9000, text: "\(number)")])[0]
+            if last.lsn == nil { break }
+            accepted += 1
+        }
+        #expect(last == .rejected(.diskFull) && accepted > 30)
+        let first = core.segments[1].firstLSN - 1
+        try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: first))
+        try core.recordUploaded(sequence: 0, lastLSN: first)
+        #expect(core.commit([Make.entry(bytes: 9000)])[0].offset == Int64(accepted))
+        #expect(try Make.core(disk, seed: 2).report.isClean)
+    }
+
+    @Test("control frames that fail twice say so, and repeating them works")
+    func controlFails() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry()])
+        let plan = UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 2)
+        fail(disk) { $0.failingWrites = 99 }
+        #expect(throws: WALError.self) { try core.recordPlan(plan) }
+        #expect(core.uploadState == UploadState())
+        disk.faults = SimulatedDisk.Faults()
+        try core.recordPlan(plan)
+        #expect(core.uploadState.openPlans == [plan])
+        #expect(try Make.core(disk, seed: 2).core.uploadState.openPlans == [plan])
+    }
+
+    @Test("a read error is an error first, and only if it stays a gap")
+    func readErrors() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry()])
+        fail(disk) { $0.failingReads = 1 }
+        #expect(throws: WALError.io(DiskError(.read, "00000000000000000001.seg", errno: EIO))) {
+            try core.read(from: 1, maxBytes: 1000, maxCount: 10)
+        }
+        #expect(try core.readAll().batches.count == 1)
+    }
+
+    @Test("a read error during recovery never makes new frames overwrite old ones")
+    func readErrorAtStart() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry(text: "kept")])
+        fail(disk) { $0.failingReads = 4 }
+        let report: RecoveryReport
+        (core, report) = try Make.core(disk, seed: 2)
+        #expect(report.hadReadErrors)
+        _ = core.commit([Make.entry(text: "new")])
+        #expect(core.segments.count == 2)
+    }
+}

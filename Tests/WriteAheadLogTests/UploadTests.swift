@@ -1,0 +1,120 @@
+import KafkaProtocol
+import NIOCore
+import Testing
+
+@testable import WriteAheadLog
+
+@Suite("Uploads, freeing and quota")
+struct UploadTests {
+    private func fill(_ core: inout LaneCore<SimulatedDisk>, count: Int, bytes: Int = 9000) -> [AppendOutcome] {
+        (0..<count).map { core.commit([Make.entry(bytes: bytes, text: "\($0)")])[0] }
+    }
+
+    /// Plans and uploads everything that is durable.
+    private func uploadAll(_ core: inout LaneCore<SimulatedDisk>) throws {
+        let state = core.uploadState
+        let plan = UploadPlan(
+            sequence: state.nextSequence, firstLSN: state.nextPlanLSN, lastLSN: core.durableLSN)
+        try core.recordPlan(plan)
+        try core.recordUploaded(sequence: plan.sequence, lastLSN: plan.lastLSN)
+    }
+
+    @Test("plans continue each other without a hole and are refused otherwise")
+    func plans() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = fill(&core, count: 5)
+        let plan = UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 4)
+        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 4)) }
+        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 2, lastLSN: 4)) }
+        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 99)) }
+        try core.recordPlan(plan)
+        let durable = core.durableLSN
+        try core.recordPlan(plan)
+        #expect(core.durableLSN == durable)
+        #expect(core.uploadState == UploadState(nextSequence: 1, uploadedThrough: 0, openPlans: [plan]))
+        (core, _) = try Make.core(disk, seed: 2)
+        #expect(core.uploadState == UploadState(nextSequence: 1, uploadedThrough: 0, openPlans: [plan]))
+        #expect(throws: WALError.self) { try core.recordUploaded(sequence: 0, lastLSN: 3) }
+        try core.recordUploaded(sequence: 0, lastLSN: 4)
+        try core.recordUploaded(sequence: 0, lastLSN: 4)
+        (core, _) = try Make.core(disk, seed: 3)
+        #expect(core.uploadState == UploadState(nextSequence: 1, uploadedThrough: 4))
+    }
+
+    @Test("uploads may finish out of order; freeing waits for the first")
+    func outOfOrder() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = fill(&core, count: 5)
+        try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 2))
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 3, lastLSN: 4))
+        try core.recordUploaded(sequence: 1, lastLSN: 4)
+        #expect(core.uploadState.uploadedThrough == 0)
+        (core, _) = try Make.core(disk, seed: 2)
+        try core.recordUploaded(sequence: 0, lastLSN: 2)
+        #expect(core.uploadState == UploadState(nextSequence: 2, uploadedThrough: 4))
+    }
+
+    @Test("freed segments move the log start, lose no state, and are used again without old frames coming back")
+    func recycling() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry("early", records: 4, producerID: 9, sequence: 0)])
+        for round in 0..<12 {
+            _ = fill(&core, count: 40)
+            try uploadAll(&core)
+            let sequences = core.segments.map(\.sequence)
+            #expect(sequences.count <= 2)
+            let report: RecoveryReport
+            (core, report) = try Make.core(disk, seed: UInt64(round) + 10)
+            #expect(report.isClean, "\(report)")
+            #expect(try core.readAll(from: core.view.firstLSN).gaps.isEmpty)
+        }
+        let rows = core.partitions
+        #expect(rows[0].highWatermark == 4 && rows[0].logStartOffset == 4)
+        #expect(rows[1].highWatermark == 480 && rows[1].logStartOffset > 400)
+        #expect(core.commit([Make.entry("early", records: 4, producerID: 9, sequence: 0)]) == [.duplicate(baseOffset: 0)])
+        let files = try disk.list().count
+        #expect(files <= 2 + core.configuration.spareSegmentsMax)
+    }
+
+    @Test("local retention keeps uploaded segments until the quota needs them")
+    func retention() throws {
+        var (core, _) = try Make.core(SimulatedDisk()) {
+            $0.localRetention.keepBytes = 1 << 20
+            $0.quotaBytes = 2 << 20
+        }
+        _ = fill(&core, count: 100)
+        try uploadAll(&core)
+        let kept = core.segments.dropLast().reduce(0) { $0 + $1.sizeBytes }
+        #expect(kept >= 1 << 20 && kept < (1 << 20) + (512 << 10))
+        // Not uploaded, and more than what the quota leaves beside what is kept.
+        #expect(fill(&core, count: 120).allSatisfy { $0.lsn != nil })
+        #expect(core.partitions[0].logStartOffset > 0)
+    }
+
+    @Test("the quota rejects data, never control frames, and uploading makes room again")
+    func quota() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk) { $0.quotaBytes = 1 << 20 }
+        var last = AppendOutcome.duplicate(baseOffset: 0)
+        var accepted = 0
+        for number in 0..<200 {
+            last = core.commit([Make.entry(bytes: 9000, text: "\(number)", producerID: 3, sequence: Int32(accepted))])[0]
+            if last.lsn == nil { break }
+            accepted += 1
+        }
+        guard case .rejected(.quotaExceeded(let used, let quota)) = last else {
+            Issue.record("\(last)")
+            return
+        }
+        #expect(quota == 1 << 20 && used > quota / 2 && core.diskBytes <= quota)
+        #expect(core.alarms.quotaRejections == 1)
+        let repeated = Make.entry(bytes: 9000, text: "\(accepted - 1)", producerID: 3, sequence: Int32(accepted - 1))
+        #expect(core.commit([repeated]) == [.duplicate(baseOffset: Int64(accepted - 1))])
+        try uploadAll(&core)
+        #expect(fill(&core, count: 20).allSatisfy { $0.lsn != nil })
+        #expect(core.diskBytes <= quota)
+    }
+}
