@@ -127,10 +127,24 @@ struct RecordBatchDefectTests {
             (good + "10 00 00 02 0261 0262 00 77", 2, .trailingBytes(1)),
         ]
         for (hex, index, defect) in cases {
-            var reader = try RecordBatchReader(batch(count: 2, payload: ByteBuffer(hex: hex)))
+            let bad = batch(count: 2, payload: ByteBuffer(hex: hex))
+            #expect(throws: RecordBatchError.recordMalformed(index: index, reason: defect), "\(hex)") {
+                try RecordBatch.validateRecords(of: bad)
+            }
+            var reader = try RecordBatchReader(bad)
             #expect(throws: RecordBatchError.recordMalformed(index: index, reason: defect), "\(hex)") {
                 try reader.readAll()
             }
+        }
+    }
+
+    @Test("records that are as they should be pass, compressed ones unopened")
+    func goodRecords() {
+        for batch in [RecordBatchTests.reference, RecordBatchTests.gzipped, RecordBatchTests.zstandard] {
+            #expect(throws: Never.self) { try RecordBatch.validateRecords(of: batch) }
+        }
+        #expect(throws: RecordBatchError.truncated(neededBytes: 120, availableBytes: 119)) {
+            try RecordBatch.validateRecords(of: RecordBatchTests.reference.prefix(119))
         }
     }
 
@@ -144,7 +158,10 @@ struct RecordBatchDefectTests {
                 batch.setInteger(UInt8(truncatingIfNeeded: random.next()), at: at)
             }
             guard var reader = try? RecordBatchReader(batch, decompressedBytesMax: 1 << 16) else { continue }
-            _ = try? reader.readAll()
+            let isReadable = (try? reader.readAll()) != nil
+            guard reader.header.compression == .none else { continue }
+            // The two walks over the same bytes must agree.
+            #expect(((try? RecordBatch.validateRecords(of: batch)) != nil) == isReadable)
         }
     }
 

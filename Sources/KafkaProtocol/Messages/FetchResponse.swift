@@ -49,8 +49,8 @@ public struct FetchResponse: WireMessage {
         public var snapshotID = SnapshotID()
         public var abortedTransactions: [AbortedTransaction]? = []
         public var preferredReadReplica: Int32 = -1
-        /// Batches back to back. Large ones are sent by reference.
-        public var records: ByteBuffer?
+        /// Batches back to back. Large ones are sent by reference. "None" is empty: brokers of Kafka never send null.
+        public var records: ByteBuffer? = ByteBuffer()
 
         public init() {}
 

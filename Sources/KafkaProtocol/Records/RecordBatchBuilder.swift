@@ -25,15 +25,17 @@ public struct RecordBatchBuilder: Sendable {
     /// Records so far.
     public private(set) var count = 0
 
+    /// - Parameter capacityBytes: what the batch will measure, where the caller knows it: saves growing.
     public init(
         compression: Codec = .none, producerID: Int64 = -1, producerEpoch: Int16 = -1, baseSequence: Int32 = -1,
-        isTransactional: Bool = false, isControl: Bool = false
+        isTransactional: Bool = false, isControl: Bool = false, capacityBytes: Int = 0
     ) {
         self.codec = compression
         self.producerID = producerID
         self.producerEpoch = producerEpoch
         self.baseSequence = baseSequence
         attributes = (isTransactional ? 1 << 4 : 0) | (isControl ? 1 << 5 : 0)
+        buffer.reserveCapacity(max(capacityBytes, RecordBatchHeader.sizeBytes))
         buffer.writeRepeatingByte(0, count: RecordBatchHeader.sizeBytes)
     }
 
