@@ -55,7 +55,7 @@ extension LaneCore {
             }
             nextSegment = sequence + 1
             do throws(DiskError) {
-                segments.append(try identify(entry, sequence, window))
+                segments.append(try LiveSegment.identify(entry, sequence, disk, window))
             } catch {
                 report.hadReadErrors = true
                 report.notes.append(error.description)
@@ -66,34 +66,6 @@ extension LaneCore {
     }
 
     private static var listedMissingMax: Int { 1000 }
-
-    /// Opens a segment and reads its header; without one, a valid group inside tells what the header said.
-    private func identify(
-        _ entry: DiskEntry, _ sequence: UInt64, _ window: ScanWindow<D>
-    ) throws(DiskError) -> LiveSegment<D.File> {
-        let file = try disk.open(entry.name)
-        window.open(file)
-        var segment = LiveSegment(
-            sequence: sequence, salt: 0, file: file, sizeBytes: entry.sizeBytes, firstLSN: 0, endBytes: entry.sizeBytes)
-        let head = try window.bytes(at: 0, count: SegmentHeader.sizeBytes)
-        if let header = SegmentHeader(reading: head), header.sequence == sequence {
-            segment.salt = header.salt
-            segment.firstLSN = header.firstLSN
-            return segment
-        }
-        var at = 0
-        while at + GroupHeader.sizeBytes <= entry.sizeBytes {
-            let bytes = try window.bytes(at: at, count: GroupHeader.sizeBytes)
-            if let group = GroupHeader(reading: bytes, sequence: sequence) {
-                segment.salt = group.salt
-                segment.firstLSN = group.firstLSN
-                return segment
-            }
-            at += Block.sizeBytes
-        }
-        segment.isReadable = false
-        return segment
-    }
 
     // MARK: State
 
@@ -143,33 +115,13 @@ extension LaneCore {
         switch item {
         case .frame(let frame):
             segments[place].noteGroup(lsn: frame.header.lsn, at: frame.groupOffset)
-            apply(frame)
+            state.apply(frame)
         case .gap(let gap): report.gaps.append(gap)
         case .quarantined(let offset, let length):
             report.quarantined.append(
                 QuarantinedRange(segment: segments[place].sequence, offsetBytes: offset, lengthBytes: length))
         case .torn(_, let length): report.tornTailBytes = length
         }
-    }
-
-    private mutating func apply(_ frame: SegmentScan<D>.Frame) {
-        switch frame.header.kind {
-        case .batch:
-            let header = try? RecordBatchHeader(reading: frame.payload, at: frame.payload.readerIndex)
-            state.replay(frame.header, topic: frame.topic, header: header)
-            state.producers.evict()
-        case .plan: if let plan = UploadPlan(reading: frame.payload) { state.uploads.apply(plan) }
-        case .uploaded:
-            if let mark = UploadedMark(reading: frame.payload) {
-                state.uploads.apply(uploaded: mark.sequence, lastLSN: mark.lastLSN)
-            }
-        case .checkpoint:
-            let decoded = Checkpoint.decode(
-                frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
-            if let decoded { state = decoded }
-        case .seal: break
-        }
-        state.nextLSN = max(state.nextLSN, frame.header.lsn + 1)
     }
 
     // MARK: Losses

@@ -1,9 +1,10 @@
 import Glibc
+import Synchronization
 
 /// Holds `<directory>/lock` with flock(2) while it lives, so that two processes never open one log. The kernel lets go of it
 /// when the process dies, however it dies.
 public final class DirectoryLock: Sendable {
-    private let descriptor: Int32
+    private let descriptor: Mutex<Int32>
 
     /// Makes the directory when absent. Throws ``WALError/locked(path:)`` at once when somebody holds the lock.
     public init(directory: String) throws(WALError) {
@@ -16,8 +17,16 @@ public final class DirectoryLock: Sendable {
             close(opened)
             throw code == EWOULDBLOCK ? .locked(path: path) : .io(DiskError(.open, path, errno: code))
         }
-        descriptor = opened
+        descriptor = Mutex(opened)
     }
 
-    deinit { close(descriptor) }
+    deinit { release() }
+
+    /// Lets go of the lock before the end of this object's life.
+    public func release() {
+        descriptor.withLock { descriptor in
+            if descriptor >= 0 { close(descriptor) }
+            descriptor = -1
+        }
+    }
 }

@@ -93,6 +93,7 @@ public final class LaneLog: LaneSource {
         threads.first?.join()
         indexer.close()
         for thread in threads.dropFirst() { thread.join() }
+        lock.release()
     }
 
     // MARK: Appending

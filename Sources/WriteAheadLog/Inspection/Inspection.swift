@@ -1,0 +1,200 @@
+import KafkaProtocol
+import NIOCore
+
+/// What `cairn wal inspect` shows: segments, offsets and uploads of a lane, from headers and the newest segment.
+public struct LaneInspection: Sendable, Equatable, CustomStringConvertible {
+    public struct Segment: Sendable, Equatable {
+        public var sequence: UInt64
+        public var firstLSN: UInt64
+        public var sizeBytes: Int
+        public var isReadable: Bool
+    }
+
+    public var directory = ""
+    public var segments: [Segment] = []
+    public var spareCount = 0
+    public var lastLSN: UInt64 = 0
+    public var uploads = UploadState()
+    public var partitions: [LocalPartition] = []
+    public var producerCount = 0
+    /// What the index file says of itself.
+    public var index = ""
+    public var notes: [String] = []
+
+    public var description: String {
+        var lines = ["\(directory): \(segments.count) segments, \(spareCount) spare, last LSN \(lastLSN)"]
+        for segment in segments {
+            let state = segment.isReadable ? "from LSN \(segment.firstLSN)" : "unreadable"
+            lines.append("  segment \(segment.sequence): \(segment.sizeBytes) bytes, \(state)")
+        }
+        lines.append(
+            "uploaded through LSN \(uploads.uploadedThrough), next object \(uploads.nextSequence),"
+                + " \(uploads.openPlans.count) plans open")
+        for plan in uploads.openPlans {
+            lines.append("  plan \(plan.sequence): LSN \(plan.firstLSN) to \(plan.lastLSN)")
+        }
+        for partition in partitions {
+            lines.append(
+                "  \(partition.topic) \(partition.partition): offsets \(partition.logStartOffset) to"
+                    + " \(partition.highWatermark)")
+        }
+        lines.append("\(producerCount) idempotent producers")
+        lines.append("index: \(index)")
+        return (lines + notes).joined(separator: "\n")
+    }
+}
+
+/// What `cairn wal verify` found after reading every byte.
+public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
+    public var directory = ""
+    public var segmentCount = 0
+    public var unreadableSegments: [UInt64] = []
+    public var frameCount = 0
+    public var batchCount = 0
+    public var recordCount = 0
+    public var batchBytes = 0
+    public var firstLSN: UInt64 = 0
+    public var lastLSN: UInt64 = 0
+    public var gaps: [LSNGap] = []
+    public var quarantined: [QuarantinedRange] = []
+    /// LSNs of frames whose checksum is right around a record batch that is wrong.
+    public var invalidBatches: [UInt64] = []
+    /// Of the last group; a lane in use may show one that is just being written.
+    public var tornTailBytes = 0
+    public var notes: [String] = []
+
+    public var isClean: Bool {
+        unreadableSegments.isEmpty && gaps.isEmpty && quarantined.isEmpty && invalidBatches.isEmpty && notes.isEmpty
+    }
+
+    public var description: String {
+        var lines = [
+            "\(directory): \(isClean ? "good" : "DAMAGED"), \(segmentCount) segments, \(frameCount) frames,"
+                + " \(batchCount) batches, \(recordCount) records, \(batchBytes) bytes, LSN \(firstLSN) to \(lastLSN)"
+        ]
+        if !unreadableSegments.isEmpty { lines.append("unreadable segments: \(unreadableSegments)") }
+        for range in quarantined {
+            lines.append("quarantined: segment \(range.segment), \(range.lengthBytes) bytes at \(range.offsetBytes)")
+        }
+        for gap in gaps { lines.append("lost: LSN \(gap.firstLSN) to \(gap.lastLSN)") }
+        for lsn in invalidBatches { lines.append("LSN \(lsn): the record batch is not valid") }
+        if tornTailBytes > 0 { lines.append("unfinished write at the end: \(tornTailBytes) bytes") }
+        return (lines + notes).joined(separator: "\n")
+    }
+}
+
+/// What `cairn wal rebuild-index` did.
+public struct IndexRebuild: Sendable, Equatable, CustomStringConvertible {
+    public var directory = ""
+    public var batchCount = 0
+    public var indexedThroughLSN: UInt64 = 0
+    public var gaps: [LSNGap] = []
+
+    public var description: String {
+        "\(directory): index written, \(batchCount) batches through LSN \(indexedThroughLSN)"
+            + (gaps.isEmpty ? "" : ", \(gaps.count) gaps")
+    }
+}
+
+/// Looking at a lane's directory from outside. `inspect` and `verify` change nothing and work while the lane is in use;
+/// `rebuildIndex` needs it closed.
+public enum Inspection {
+    private static let listedMax = 10_000
+
+    public static func inspect(directory: String) throws(WALError) -> LaneInspection {
+        let walk = try LaneWalk(directory: directory)
+        var report = LaneInspection()
+        report.directory = directory
+        report.spareCount = walk.spareCount
+        report.notes = walk.notes
+        report.segments = walk.segments.map {
+            LaneInspection.Segment(
+                sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable)
+        }
+        let newest = try walk.newestCheckpoint()
+        var state = newest?.state ?? LaneState(producersMax: .max / 32, partitionsMax: .max)
+        try walk.walk(from: newest?.place ?? 0) { _, item in
+            if case .frame(let frame) = item { state.apply(frame) }
+        }
+        report.lastLSN = state.nextLSN - 1
+        report.uploads = state.uploads.state
+        report.partitions = state.partitions.rows.map(LocalPartition.init)
+        report.producerCount = state.producers.count
+        report.index = describeIndex(directory)
+        return report
+    }
+
+    public static func verify(directory: String) throws(WALError) -> LaneVerification {
+        let walk = try LaneWalk(directory: directory)
+        var report = LaneVerification()
+        report.directory = directory
+        report.segmentCount = walk.segments.count
+        report.unreadableSegments = walk.segments.filter { !$0.isReadable }.map(\.sequence)
+        report.notes = walk.notes
+        try walk.walk(wantsPayload: true) { place, item in report.add(item, segment: walk.segments[place].sequence) }
+        if walk.window.failedBlocks > 0 { report.notes.append("\(walk.window.failedBlocks) blocks cannot be read") }
+        return report
+    }
+
+    /// Puts the old index aside and writes a new one from the segments, a bounded piece at a time.
+    public static func rebuildIndex(directory: String) throws(WALError) -> IndexRebuild {
+        let walk = try LaneWalk(directory: directory)
+        let lock = try DirectoryLock(directory: directory)
+        defer { lock.release() }
+        var report = IndexRebuild()
+        report.directory = directory
+        var builder: IndexBuilder
+        do throws(SQLiteConnection.Failure) {
+            builder = try IndexBuilder(directory: directory)
+        } catch {
+            throw .index(error.message)
+        }
+        try walk.walk { place, item throws(WALError) in
+            let segment = walk.segments[place]
+            switch item {
+            case .frame(let frame): try builder.add(frame, segment: segment.sequence, salt: segment.salt)
+            case .gap(let gap): if report.gaps.count < listedMax { report.gaps.append(gap) }
+            case .quarantined, .torn: break
+            }
+        }
+        try builder.finish()
+        report.batchCount = builder.batchCount
+        report.indexedThroughLSN = builder.lastLSN
+        return report
+    }
+
+    private static func describeIndex(_ directory: String) -> String {
+        do throws(SQLiteConnection.Failure) {
+            let path = directory + "/" + IndexSchema.fileName
+            let connection = try SQLiteConnection(path: path, readOnly: true)
+            let rows = try connection.integer("SELECT count(*) FROM batches") ?? 0
+            return "\(rows) batches through LSN \(try IndexStore(connection).indexedThrough())"
+        } catch {
+            return error.message
+        }
+    }
+}
+
+extension LaneVerification {
+    private static var listedMax: Int { 10_000 }
+
+    fileprivate mutating func add(_ item: SegmentScan<LocalDisk>.Item, segment: UInt64) {
+        switch item {
+        case .gap(let gap): if gaps.count < Self.listedMax { gaps.append(gap) }
+        case .quarantined(let offset, let length):
+            guard quarantined.count < Self.listedMax else { return }
+            quarantined.append(QuarantinedRange(segment: segment, offsetBytes: offset, lengthBytes: length))
+        case .torn(_, let length): tornTailBytes = length
+        case .frame(let frame):
+            frameCount += 1
+            if firstLSN == 0 { firstLSN = frame.header.lsn }
+            lastLSN = frame.header.lsn
+            guard frame.header.kind == .batch else { return }
+            batchCount += 1
+            recordCount += Int(frame.header.recordCount)
+            batchBytes += frame.header.payloadBytes
+            let isValid = (try? RecordBatch.validateOne(frame.payload)) != nil
+            if !isValid, invalidBatches.count < Self.listedMax { invalidBatches.append(frame.header.lsn) }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Glibc
+import NIOCore
+
+/// Segments of a lane's directory, looked at without changing anything; the lane may be in use.
+struct LaneWalk {
+    let disk: LocalDisk
+    let window: ScanWindow<LocalDisk>
+    private(set) var segments: [LiveSegment<LocalFile>] = []
+    private(set) var spareCount = 0
+    private(set) var notes: [String] = []
+
+    init(directory: String) throws(WALError) {
+        guard access(directory, R_OK) == 0 else { throw .io(DiskError(.list, directory, errno: errno)) }
+        let entries: [DiskEntry]
+        do throws(DiskError) {
+            disk = try LocalDisk(directory: directory, engine: .pwrite)
+            entries = try disk.list()
+        } catch {
+            throw .io(error)
+        }
+        window = ScanWindow(disk: disk)
+        window.readsAroundErrors = true
+        for entry in entries {
+            if SegmentName.isSpare(entry.name) { spareCount += 1 }
+            guard let sequence = SegmentName.sequence(entry.name) else { continue }
+            do throws(DiskError) {
+                segments.append(try LiveSegment.identify(entry, sequence, disk, window))
+            } catch {
+                notes.append(error.description)
+            }
+        }
+    }
+
+    /// Hands every item of the readable segments from `first` on to `body`, with the segment's place.
+    func walk(
+        from first: Int = 0, wantsPayload: Bool = false,
+        _ body: (Int, SegmentScan<LocalDisk>.Item) throws(WALError) -> Void
+    ) throws(WALError) {
+        let readable = segments.indices.filter { $0 >= first && segments[$0].isReadable }
+        var expected = readable.first.map { segments[$0].firstLSN }
+        for (step, place) in readable.enumerated() {
+            let segment = segments[place]
+            let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
+            var scan = SegmentScan(
+                window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
+                endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit, wantsPayload: wantsPayload)
+            while let item = try nextItem(&scan) { try body(place, item) }
+            expected = scan.expectedLSN ?? expected
+        }
+    }
+
+    private func nextItem(_ scan: inout SegmentScan<LocalDisk>) throws(WALError) -> SegmentScan<LocalDisk>.Item? {
+        do throws(DiskError) { return try scan.next() } catch { throw .io(error) }
+    }
+
+    /// State of the newest checkpoint that can be read, and the place of its segment.
+    func newestCheckpoint() throws(WALError) -> (state: LaneState, place: Int)? {
+        for place in segments.indices.reversed() where segments[place].isReadable {
+            let segment = segments[place]
+            var scan = SegmentScan(
+                window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
+                endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
+            guard case .frame(let frame)? = try nextItem(&scan), frame.header.kind == .checkpoint,
+                let state = Checkpoint.decode(frame.payload, producersMax: .max / 32, partitionsMax: .max)
+            else { continue }
+            return (state, place)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,25 @@
+import KafkaProtocol
+import NIOCore
+
+extension LaneState {
+    /// Applies a frame read back from disk, in LSN order.
+    mutating func apply<D: Disk>(_ frame: SegmentScan<D>.Frame) {
+        switch frame.header.kind {
+        case .batch:
+            let header = try? RecordBatchHeader(reading: frame.payload, at: frame.payload.readerIndex)
+            replay(frame.header, topic: frame.topic, header: header)
+            producers.evict()
+        case .plan: if let plan = UploadPlan(reading: frame.payload) { uploads.apply(plan) }
+        case .uploaded:
+            if let mark = UploadedMark(reading: frame.payload) {
+                uploads.apply(uploaded: mark.sequence, lastLSN: mark.lastLSN)
+            }
+        case .checkpoint:
+            let decoded = Checkpoint.decode(
+                frame.payload, producersMax: producers.limit, partitionsMax: partitionsMax)
+            if let decoded { self = decoded }
+        case .seal: break
+        }
+        nextLSN = max(nextLSN, frame.header.lsn + 1)
+    }
+}
