@@ -17,7 +17,7 @@ public struct RecordBatchBuilder: Sendable {
     private let attributes: Int16
     private let producerID: Int64
     private let producerEpoch: Int16
-    private let baseSequence: Int32
+    private var baseSequence: Int32
     /// Room for the header, then the records.
     private var buffer = ByteBuffer()
     private var baseTimestamp: Int64 = -1
@@ -74,19 +74,25 @@ public struct RecordBatchBuilder: Sendable {
         precondition(buffer.readableBytes <= Int(Int32.max), "a batch of \(buffer.readableBytes) bytes")
     }
 
-    /// The batch, with base offset 0 and no leader epoch.
-    /// There must be a record.
-    public consuming func finish() -> ByteBuffer {
+    /// The batch, with base offset 0 and no leader epoch. The builder begins an empty one of the same kind, its sequences
+    /// going on. There must be a record.
+    public mutating func finish() -> ByteBuffer {
         precondition(count > 0, "finish() of a batch without records")
-        let compressed = compress()
-        var batch = compressed ?? buffer
-        writeHeader(into: &batch, codec: compressed == nil ? .none : .zstd)
+        // Out of the builder, so that the header is set in place and not in a copy.
+        var batch = ByteBuffer()
+        swap(&batch, &buffer)
+        var stored = Compression.none
+        if case .zstd(let level) = codec,
+            let compressed = Zstd.compress(batch, skipping: RecordBatchHeader.sizeBytes, level: level)
+        {
+            batch = compressed
+            stored = .zstd
+        }
+        writeHeader(into: &batch, codec: stored)
+        if baseSequence >= 0 { baseSequence = Int32(truncatingIfNeeded: Int(baseSequence) + count) & .max }
+        count = 0
+        buffer.writeRepeatingByte(0, count: RecordBatchHeader.sizeBytes)
         return batch
-    }
-
-    private func compress() -> ByteBuffer? {
-        guard case .zstd(let level) = codec else { return nil }
-        return Zstd.compress(buffer, skipping: RecordBatchHeader.sizeBytes, level: level)
     }
 
     private func writeHeader(into batch: inout ByteBuffer, codec: Compression) {
