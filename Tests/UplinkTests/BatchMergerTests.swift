@@ -101,11 +101,12 @@ struct BatchMergerTests {
         #expect(BatchMerger().merge(batches).map(\.batch) == batches.map(\.batch))
     }
 
-    @Test("a garbled record never traps, and spoils nothing but its own batch", arguments: 0..<8)
+    @Test("a garbled record never traps, and spoils nothing but its own batch", arguments: 0..<6)
     func garbled(seed: Int) throws {
         var random = SeededRandom(seed: UInt64(seed))
-        let good = Batches.random(using: &random)
-        let victim = Batches.random(using: &random)
+        let good = Batches.plain(["good", "better"])
+        var victim = Batches.random(using: &random)
+        while victim.readableBytes > 300 { victim = Batches.random(using: &random) }
         for index in RecordBatchHeader.sizeBytes..<victim.readableBytes {
             for mask in [UInt8(0x01), 0x80, 0xff] {
                 var bad = victim

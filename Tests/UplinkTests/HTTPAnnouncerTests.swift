@@ -32,12 +32,16 @@ struct HTTPAnnouncerTests {
 
     @Test("another node is asked when one is down or ill, and is asked first from then on")
     func turns() async throws {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        let client = HTTPClient(configuration: configuration)
         try await withServers([.init(.internalServerError, "oops"), .init(.ok, answer)]) { urls, servers in
-            let announcer = HTTPAnnouncer(client: .shared, baseURLs: ["http://127.0.0.1:1"] + urls)
+            let announcer = HTTPAnnouncer(client: client, baseURLs: ["http://127.0.0.1:1"] + urls)
             _ = try await announcer.announce(announcement)
             _ = try await announcer.announce(announcement)
             #expect(servers.map(\.requests.count) == [1, 2])
         }
+        try await client.shutdown()
     }
 
     @Test("a refusal ends the round")

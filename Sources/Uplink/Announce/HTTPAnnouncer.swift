@@ -5,8 +5,8 @@ import NIOHTTP1
 /// Announces to cloud nodes over HTTP: `POST {base}/v1/announce` with the JSON of ``Announcement``.
 ///
 /// The nodes are tried in turn, beginning with the one that answered last, each within `timeout`; a node that refuses the
-/// announcement ends the round, because every other node would refuse it too. Redirects are not followed further than
-/// the client is configured to.
+/// announcement ends the round, because every other node would refuse it too. Give it a client that does not retry the
+/// making of a connection (`connectionPool.retryConnectionEstablishment`), or a dead node costs a whole `timeout`.
 public actor HTTPAnnouncer: Announcer {
     private let client: HTTPClient
     private let urls: [String]
