@@ -109,18 +109,18 @@ struct RecordBatchTests {
         }
     }
 
-    @Test("a builder begins again where it finished, its sequences going on over the wrap")
-    func builderGoesOn() throws {
+    @Test("a flushed builder begins again, its sequences going on over the wrap")
+    func flush() throws {
         var builder = RecordBatchBuilder(producerID: 1, producerEpoch: 0, baseSequence: .max - 1, capacityBytes: 500)
-        var finished: [RecordBatchHeader] = []
+        var flushed: [RecordBatchHeader] = []
         for count in [3, 1, 2] {
             for number in 0..<count { builder.append(timestampMs: Int64(100 * count + number), value: nil) }
-            finished.append(try RecordBatch.validateOne(builder.finish()))
+            flushed.append(try RecordBatch.validateOne(builder.flush()))
             #expect(builder.isEmpty && builder.sizeBytes == RecordBatchHeader.sizeBytes)
         }
-        #expect(finished.map(\.baseSequence) == [.max - 1, 1, 2])
-        #expect(finished.map(\.lastSequence) == [0, 1, 3])
-        #expect(finished.map(\.maxTimestamp) == [302, 100, 201])
+        #expect(flushed.map(\.baseSequence) == [.max - 1, 1, 2])
+        #expect(flushed.map(\.lastSequence) == [0, 1, 3])
+        #expect(flushed.map(\.maxTimestamp) == [302, 100, 201])
     }
 
     @Test("a payload that does not shrink is stored uncompressed")

@@ -74,10 +74,14 @@ public struct RecordBatchBuilder: Sendable {
         precondition(buffer.readableBytes <= Int(Int32.max), "a batch of \(buffer.readableBytes) bytes")
     }
 
-    /// The batch, with base offset 0 and no leader epoch. The builder begins an empty one of the same kind, its sequences
-    /// going on. There must be a record.
-    public mutating func finish() -> ByteBuffer {
-        precondition(count > 0, "finish() of a batch without records")
+    /// The batch, with base offset 0 and no leader epoch. There must be a record.
+    ///
+    /// Copies the batch where the caller still holds the builder; ``flush()`` never does.
+    public consuming func finish() -> ByteBuffer { flush() }
+
+    /// The same, and begins an empty batch of the same kind, its sequences going on.
+    public mutating func flush() -> ByteBuffer {
+        precondition(count > 0, "a batch without records")
         // Out of the builder, so that the header is set in place and not in a copy.
         var batch = ByteBuffer()
         swap(&batch, &buffer)
