@@ -48,7 +48,9 @@ import Testing
         {
             LaneSettings(name: name, commitWindow: window, uplinkInterval: interval, quotaBytes: quota)
         }
-        #expect(throws: LaneRoutingError.laneTwice("a")) { try LaneRouter(lanes: [lane("a"), lane("a")], fallback: "a") }
+        #expect(throws: LaneRoutingError.laneTwice("a")) {
+            try LaneRouter(lanes: [lane("a"), lane("a")], fallback: "a")
+        }
         #expect(throws: LaneRoutingError.laneUnknown("b", pattern: nil)) {
             try LaneRouter(lanes: [lane("a")], fallback: "b")
         }

@@ -1,0 +1,160 @@
+import KafkaListener
+public import Logging
+public import NIOCore
+public import NIOPosix
+import Synchronization
+public import WriteAheadLog
+
+/// The gateway role: terminals and Kafka clients in, lanes on the disk, local readers out. The uplink takes it from there.
+///
+/// - Start: ``init(_:clock:random:group:logger:)`` recovers the lanes; ``start(intakes:)`` opens the sockets.
+/// - Durability: whoever got a positive answer is served by a lane's fdatasync.
+/// - End: ``shutdown()`` stops intake first, then lets the logs write what they have taken.
+public final class EdgeGateway: Sendable {
+    public let configuration: EdgeConfiguration
+    public let identity: SiteIdentity
+    /// Configured ones first, most urgent first.
+    public let lanes: [Lane]
+    /// What opening the lanes found, in the order of ``lanes``.
+    public let recovery: [RecoveryReport]
+    public let topics: LocalTopics
+    /// Where intake listeners deliver.
+    public let sink: any TerminalSink
+    public let kafkaService: EdgeKafkaService
+
+    private enum Phase {
+        case open, running, closed
+    }
+
+    private struct State {
+        var phase = Phase.open
+        var kafka: KafkaListener?
+        var intakes: [any IntakeListener] = []
+    }
+
+    private let group: any EventLoopGroup
+    private let pool: NIOThreadPool
+    private let logger: Logger
+    private let configuredLanes: Int
+    private let state = Mutex(State())
+
+    /// Opens the lanes and recovers topics; blocks. Broken data never makes it fail, see ``recovery``.
+    ///
+    /// - Parameter random: one number, used only when the gateway has no producer ids yet.
+    public init(
+        _ configuration: EdgeConfiguration, clock: any WallClock = SystemWallClock(),
+        random: UInt32 = .random(in: .min ... .max), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger = Logger(label: "cairn.edge")
+    ) throws {
+        let identity = try SiteIdentity.open(root: configuration.root)
+        let topics = LocalTopics(
+            router: configuration.router, incarnation: identity.incarnation,
+            autoCreates: configuration.kafka.autoCreatesTopics,
+            defaultPartitions: configuration.kafka.defaultPartitions, topicsMax: configuration.kafka.topicsMax)
+        for topic in configuration.topics {
+            do { try topics.configure(topic) } catch { throw EdgeError.topicNameInvalid(topic.name) }
+        }
+        let watchers = PartitionWatchers()
+        let mailboxes = LoopMailboxes()
+        let set = try LaneSet(
+            root: configuration.root, router: configuration.router, engine: configuration.engine,
+            watchers: watchers)
+        for (index, lane) in set.lanes.enumerated() {
+            for partition in lane.log.partitions() {
+                topics.recovered(partition.topic, partition: partition.partition, lane: index)
+            }
+        }
+        let pool = NIOThreadPool(numberOfThreads: max(1, configuration.readerThreads))
+        pool.start()
+        self.configuration = configuration
+        self.identity = identity
+        self.lanes = set.lanes
+        self.recovery = set.reports
+        self.topics = topics
+        self.sink = LaneSink(
+            lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
+            batchBytesMax: configuration.kafka.batchBytesMax)
+        self.kafkaService = EdgeKafkaService(
+            EdgeServices(
+                configuration: configuration.kafka,
+                clusterID: configuration.kafka.clusterID ?? identity.incarnation, lanes: set.lanes, topics: topics,
+                clock: clock,
+                producerIDs: ProducerIDs(path: configuration.root + "/producer-ids", newSpace: random),
+                watchers: watchers, mailboxes: mailboxes, pool: pool,
+                fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax))))
+        self.group = group
+        self.pool = pool
+        self.logger = logger
+        self.configuredLanes = set.configuredCount
+    }
+
+    /// Where Kafka clients connect; `nil` while no listener runs.
+    public var kafkaAddress: SocketAddress? { state.withLock { $0.kafka }?.address }
+
+    /// Starts the Kafka listener and `intakes`. When one cannot start, those that could are stopped again, and the error of
+    /// that one is thrown.
+    public func start(intakes: [any IntakeListener] = []) async throws {
+        let kafka = configuration.kafkaListener.map {
+            KafkaListener(configuration: $0, service: kafkaService, group: group, logger: logger)
+        }
+        let mayStart = state.withLock { state in
+            guard state.phase == .open else { return false }
+            state = State(phase: .running, kafka: kafka, intakes: intakes)
+            return true
+        }
+        guard mayStart else { throw EdgeError.startedTwice }
+        do {
+            try await kafka?.start()
+            for intake in intakes { try await intake.start() }
+        } catch {
+            await stopListeners(kafka, intakes)
+            state.withLock { $0 = State() }
+            throw error
+        }
+    }
+
+    /// Stops intake, answers what is in flight, makes everything taken durable, closes the lanes. Idempotent.
+    public func shutdown() async {
+        let before = state.withLock { state in
+            defer { state.phase = .closed }
+            return state
+        }
+        guard before.phase != .closed else { return }
+        await stopListeners(before.kafka, before.intakes)
+        let lanes = lanes
+        // Closing joins the writer's thread, so it must not hold up an event loop.
+        try? await pool.runIfActive { for lane in lanes { lane.log.close() } }
+        try? await pool.shutdownGracefully()
+    }
+
+    public func status() -> EdgeStatus {
+        let (kafka, intakes) = state.withLock { ($0.kafka, $0.intakes) }
+        return EdgeStatus(
+            incarnation: identity.incarnation,
+            lanes: lanes.enumerated().map { index, lane in
+                EdgeLaneStatus(settings: lane.settings, isConfigured: index < configuredLanes, log: lane.log.status)
+            },
+            topicCount: topics.count, kafkaAddress: kafka?.address.map(Self.text), kafka: kafka?.counters,
+            intakes: intakes.map {
+                EdgeIntakeStatus(name: $0.name, address: $0.address.map(Self.text), counters: $0.counters)
+            })
+    }
+
+    /// Intake before Kafka, all intakes at once.
+    private func stopListeners(_ kafka: KafkaListener?, _ intakes: [any IntakeListener]) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for intake in intakes { tasks.addTask { await intake.shutdown() } }
+        }
+        await kafka?.shutdown()
+    }
+
+    private static func text(_ address: SocketAddress) -> String {
+        "\(address.ipAddress ?? "?"):\(address.port ?? 0)"
+    }
+}
+
+/// Why a gateway does not start.
+public enum EdgeError: Error, Equatable {
+    case topicNameInvalid(String)
+    case startedTwice
+}

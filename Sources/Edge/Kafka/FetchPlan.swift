@@ -1,0 +1,166 @@
+import KafkaProtocol
+import NIOCore
+import WriteAheadLog
+
+/// What one Fetch asks, resolved against the topics that are here.
+struct FetchPlan: Sendable {
+    struct Partition: Sendable {
+        let index: Int32
+        /// `nil` where ``refusal`` says why nothing can be read.
+        let place: (lane: Lane, partition: TopicPartition)?
+        let offset: Int64
+        let bytesMax: Int
+        var refusal = ErrorCode.none
+    }
+
+    struct Topic: Sendable {
+        let name: String
+        let id: KafkaUUID
+        let partitions: [Partition]
+    }
+
+    let topics: [Topic]
+    let bytesMin: Int
+    let bytesMax: Int
+    let waitMs: Int64
+    let readsCommitted: Bool
+    let version: Int16
+
+    init(_ request: FetchRequest, version: Int16, services: EdgeServices) {
+        self.version = version
+        bytesMax = min(max(0, Int(request.maxBytes)), services.configuration.fetchBytesMax)
+        bytesMin = min(max(0, Int(request.minBytes)), bytesMax)
+        waitMs = Int64(min(max(0, request.maxWaitMs), services.configuration.fetchWaitMaxMs))
+        readsCommitted = request.isolationLevel == 1
+        topics = request.topics.map { asked in
+            let known =
+                version >= 13 ? services.topics.topic(id: asked.topicID) : services.topics.topic(named: asked.name)
+            let unknown: ErrorCode = version >= 13 ? .unknownTopicId : .unknownTopicOrPartition
+            return Topic(
+                name: asked.name, id: asked.topicID,
+                partitions: asked.partitions.map { Self.partition($0, of: known, unknown: unknown, services) })
+        }
+    }
+
+    private static func partition(
+        _ asked: FetchRequest.Partition, of topic: LocalTopic?, unknown: ErrorCode, _ services: EdgeServices
+    ) -> Partition {
+        func refused(_ code: ErrorCode) -> Partition {
+            Partition(index: asked.index, place: nil, offset: asked.fetchOffset, bytesMax: 0, refusal: code)
+        }
+        guard let topic else { return refused(unknown) }
+        guard (0..<topic.partitionCount).contains(asked.index) else { return refused(.unknownTopicOrPartition) }
+        // F4. Our epoch is 0 for ever, -1 asks for no check.
+        if asked.currentLeaderEpoch > ClusterView.leaderEpoch { return refused(.unknownLeaderEpoch) }
+        return Partition(
+            index: asked.index,
+            place: (services.lanes[topic.lane], TopicPartition(topic: topic.name, partition: asked.index)),
+            offset: asked.fetchOffset, bytesMax: max(0, Int(asked.maxBytes)))
+    }
+
+    /// What to watch for new records.
+    var watched: [TopicPartition] { topics.flatMap { $0.partitions.compactMap { $0.place?.partition } } }
+
+    /// Whether there is anything to tell: records, or an error. From memory.
+    var hasNews: Bool {
+        topics.contains { topic in
+            topic.partitions.contains { partition in
+                guard let place = partition.place else { return true }
+                let offsets = place.lane.offsets(of: place.partition)
+                return partition.offset < offsets.start || partition.offset != offsets.end
+            }
+        }
+    }
+}
+
+/// What was read for a Fetch.
+struct FetchResult: Sendable {
+    var topics: [FetchResponse.Topic] = []
+    var bytes = 0
+    var hasError = false
+}
+
+extension FetchPlan {
+    /// Reads the log; blocks. Whole batches only; the first partition with records gives at least one batch whatever the
+    /// limits are (F2).
+    func read() -> FetchResult {
+        var result = FetchResult()
+        for topic in topics {
+            var answer = FetchResponse.Topic()
+            answer.name = topic.name
+            answer.topicID = topic.id
+            for partition in topic.partitions {
+                let read = read(partition, roomBytes: bytesMax - result.bytes, isFirst: result.bytes == 0)
+                result.bytes += read.records?.readableBytes ?? 0
+                if read.errorCode != .none { result.hasError = true }
+                answer.partitions.append(read)
+            }
+            result.topics.append(answer)
+        }
+        return result
+    }
+
+    private func read(_ partition: Partition, roomBytes: Int, isFirst: Bool) -> FetchResponse.Partition {
+        var answer = FetchResponse.Partition()
+        answer.index = partition.index
+        answer.records = ByteBuffer()
+        // Null and not empty for whoever reads uncommitted records (T8).
+        answer.abortedTransactions = readsCommitted ? [] : nil
+        guard let place = partition.place else {
+            answer.errorCode = partition.refusal
+            answer.highWatermark = -1
+            return answer
+        }
+        let offsets = place.lane.offsets(of: place.partition)
+        answer.set(offsets)
+        if offsets.end == 0, partition.offset == 0 { return answer }  // no record yet, so the log does not know it
+        let roomBytes = min(roomBytes, partition.bytesMax)
+        guard isFirst || roomBytes > 0 || partition.offset > offsets.end else { return answer }
+        do throws(WALError) {
+            let fetched = try place.lane.log.fetch(
+                topic: place.partition.topic, partition: place.partition.partition, offset: partition.offset,
+                maxBytes: max(1, roomBytes))
+            answer.set(PartitionOffsets(start: fetched.logStartOffset, end: fetched.highWatermark))
+            answer.take(fetched.batches, roomBytes: isFirst ? nil : roomBytes, version: version)
+        } catch {
+            answer.errorCode = Self.code(error)
+        }
+        return answer
+    }
+
+    /// Codes after which a consumer asks again, save for an offset that is not there.
+    private static func code(_ error: WALError) -> ErrorCode {
+        switch error {
+        case .offsetOutOfRange, .unknownPartition: .offsetOutOfRange
+        case .indexing: .offsetNotAvailable
+        default: .kafkaStorageError
+        }
+    }
+}
+
+extension FetchResponse.Partition {
+    fileprivate mutating func set(_ offsets: PartitionOffsets) {
+        highWatermark = offsets.end
+        lastStableOffset = offsets.end
+        logStartOffset = offsets.start
+    }
+
+    /// - Parameter roomBytes: `nil` takes everything.
+    fileprivate mutating func take(_ batches: [StoredBatch], roomBytes: Int?, version: Int16) {
+        // F8: a reader that old cannot open zstd.
+        if version < 10, batches.contains(where: { $0.header.compression == .zstd }) {
+            errorCode = .unsupportedCompressionType
+            return
+        }
+        if let first = batches.first, batches.count == 1, first.batch.readableBytes <= roomBytes ?? .max {
+            records = first.batch
+            return
+        }
+        var all = ByteBuffer()
+        all.reserveCapacity(batches.reduce(0) { $0 + $1.batch.readableBytes })
+        for batch in batches where all.readableBytes + batch.batch.readableBytes <= roomBytes ?? .max {
+            all.writeImmutableBuffer(batch.batch)
+        }
+        records = all
+    }
+}

@@ -1,0 +1,77 @@
+import WriteAheadLog
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// The open lanes of a gateway.
+struct LaneSet {
+    /// The configured ones in the router's order, then those that only their directory remembers.
+    private(set) var lanes: [Lane] = []
+    private(set) var reports: [RecoveryReport] = []
+    let configuredCount: Int
+
+    /// Opens every configured lane, and every other one that has a directory: its data still has to go up. Those get the
+    /// standard settings under their own name; nothing is routed to them except topics that have records there.
+    ///
+    /// Throws for a setting that cannot work or a directory that cannot be used; then the lanes opened so far are closed.
+    init(
+        root: String, router: LaneRouter, engine: LaneConfiguration.EngineChoice,
+        watchers: PartitionWatchers
+    ) throws(WALError) {
+        let parent = root + "/lanes"
+        let configured = Set(router.lanes.map(\.name))
+        let left = Self.directories(in: parent).filter { !configured.contains($0) && LaneSettings.isName($0) }
+        configuredCount = router.lanes.count
+        for settings in router.lanes + left.sorted().map(Self.settingsOfLeftover) {
+            do throws(WALError) {
+                let (log, report) = try LaneLog.open(
+                    Self.configuration(
+                        settings, directory: parent + "/" + settings.name, engine: engine)
+                )
+                lanes.append(Lane(settings: settings, log: log, watchers: watchers))
+                reports.append(report)
+            } catch {
+                for lane in lanes { lane.log.close() }
+                throw error
+            }
+        }
+    }
+
+    static func configuration(
+        _ settings: LaneSettings, directory: String, engine: LaneConfiguration.EngineChoice
+    ) -> LaneConfiguration {
+        var configuration = LaneConfiguration(
+            name: settings.name, directory: directory, segmentSizeBytes: settings.segmentBytes,
+            quotaBytes: settings.quotaBytes, commitWindow: settings.commitWindow,
+            localRetention: .init(keepBytes: settings.retentionBytes), engine: engine)
+        // A group fits twice into a segment, less what the segment keeps for control frames.
+        let half = settings.segmentBytes * 15 / 32 / Block.sizeBytes * Block.sizeBytes
+        configuration.groupBytesMax = min(configuration.groupBytesMax, half)
+        return configuration
+    }
+
+    private static func settingsOfLeftover(_ name: String) -> LaneSettings {
+        var settings = LaneSettings.standard
+        settings.name = name
+        return settings
+    }
+
+    /// Names of the directories below `path`; none where it cannot be read, which opening the lanes will then explain.
+    private static func directories(in path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            var facts = stat()
+            guard stat(path + "/" + name, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR else { continue }
+            names.append(name)
+        }
+        return names
+    }
+}
