@@ -80,6 +80,7 @@ final class SequencerThread: Sendable {
             take(&commands, &completions)
             next = commands.isEmpty ? 0 : runGroup(commands, completions)
             let hasMore = core.withLock { $0.housekeep() }
+            noteStanding(reason: "housekeeping")
             if next == 0, !hasMore, rest() { return }
         }
     }
@@ -106,17 +107,21 @@ final class SequencerThread: Sendable {
     /// Runs one group and answers it. Returns how many commands it took.
     private func runGroup(_ commands: [LedgerCommand], _ completions: [Completion]) -> Int {
         let results = core.withLock { $0.run(commands[...]) }
+        noteStanding(reason: results.first.map { "\($0)" } ?? "")
+        queue.withLock { $0.underWay -= results.count }
+        for (completion, result) in zip(completions, results) { completion(result) }
+        return results.count
+    }
+
+    /// Shows outside how the sequencer stands, before anybody is answered; says once why it has stopped.
+    private func noteStanding(reason: @autoclosure () -> String) {
         let now = core.withLock { (isServing: $0.isServing, statistics: $0.statistics) }
         let wasServing = standing.withLock { standing in
             defer { standing = now }
             return standing.isServing
         }
-        queue.withLock { $0.underWay -= results.count }
-        for (completion, result) in zip(completions, results) { completion(result) }
-        if wasServing, !now.isServing {
-            logger.error("the ledger has stopped", metadata: ["reason": "\(results.first.map { "\($0)" } ?? "")"])
-        }
-        return results.count
+        guard wasServing, !now.isServing else { return }
+        logger.error("the ledger has stopped", metadata: ["reason": "\(reason())"])
     }
 }
 

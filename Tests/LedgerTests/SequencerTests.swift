@@ -123,6 +123,22 @@ import Testing
         #expect(sequencer.view.partition(topicID(1), 0)?.highWatermark == 20)
     }
 
+    @Test func anAppendThatArrivesLateKeepsItsPlaceAndTheNextGroupComesAfterIt() throws {
+        var (sequencer, log) = try opened()
+        let faults = Mutex<[MemoryFencedLog.Fault]>([.errorBeforeLateEffect, .errorBeforeEffect])
+        log.setFaults { operation in
+            guard case .append = operation else { return nil }
+            return faults.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        }
+        guard case .failure(.unavailable) = sequencer.run([object("o1", run())])[0] else {
+            Issue.record("the append has not arrived yet")
+            return
+        }
+        #expect(sequencer.run([object("o2", run())]) == [.success(.runs([.committed(baseOffset: 10, logStart: 0)]))])
+        #expect(sequencer.run([object("o1", run())]) == [.success(.runs([.committed(baseOffset: 0, logStart: 0)]))])
+        #expect(sequencer.view.extents(topicID(1), 0, from: 0, maxBytes: .max).map(\.objectKey) == ["o1", "o2"])
+    }
+
     @Test func aZombieIsFencedAtTheLogAndStaysSo() throws {
         var (zombie, log) = try opened()
         var heir = try open(log)
@@ -233,7 +249,8 @@ import Testing
                 switch Int.random(in: 0..<12, using: &random) {
                 case 0: .errorBeforeEffect
                 case 1: .errorAfterEffect
-                case 2: Int.random(in: 0..<20, using: &random) == 0 ? .fencedBefore : nil
+                case 2: .errorBeforeLateEffect
+                case 3: Int.random(in: 0..<20, using: &random) == 0 ? .fencedBefore : nil
                 default: nil
                 }
             }

@@ -17,6 +17,9 @@ public final class MemoryFencedLog: FencedLog {
         case errorBeforeEffect
         /// An error, though the operation took effect.
         case errorAfterEffect
+        /// An append fails, and lands unseen just before the next append that gets through: a request that was given up
+        /// on and still arrived. Other operations just fail.
+        case errorBeforeLateEffect
         /// Another writer takes the next epoch just before the operation.
         case fencedBefore
     }
@@ -28,8 +31,16 @@ public final class MemoryFencedLog: FencedLog {
         var snapshot: LogSnapshot?
         var building: LogSnapshot?
         var script: (@Sendable (Operation) -> Fault?)?
+        var late: LogBlob?
 
         var nextSequence: UInt64 { trimmedThrough + UInt64(blobs.count) + 1 }
+
+        mutating func append(_ blob: LogBlob) -> FencedAppend {
+            guard blob.epoch == epoch else { return .fenced(currentEpoch: epoch) }
+            guard blob.sequence == nextSequence else { return .conflict(nextSequence: nextSequence) }
+            blobs.append(blob)
+            return .done
+        }
     }
 
     private let state = Mutex(State())
@@ -61,11 +72,10 @@ public final class MemoryFencedLog: FencedLog {
     }
 
     public func append(epoch: UInt64, sequence: UInt64, blob: ByteBuffer) throws(FencedLogError) -> FencedAppend {
-        try run(.append(sequence: sequence)) { state in
-            guard epoch == state.epoch else { return .fenced(currentEpoch: state.epoch) }
-            guard sequence == state.nextSequence else { return .conflict(nextSequence: state.nextSequence) }
-            state.blobs.append(LogBlob(sequence: sequence, epoch: epoch, blob: blob))
-            return .done
+        let stored = LogBlob(sequence: sequence, epoch: epoch, blob: blob)
+        return try run(.append(sequence: sequence), late: stored) { state in
+            if let late = state.late.take() { _ = state.append(late) }
+            return state.append(stored)
         }
     }
 
@@ -115,12 +125,16 @@ public final class MemoryFencedLog: FencedLog {
     public func close() {}
 
     private func run<Result: Sendable>(
-        _ operation: Operation, _ body: (inout sending State) -> sending Result
+        _ operation: Operation, late: LogBlob? = nil, _ body: (inout sending State) -> sending Result
     ) throws(FencedLogError) -> Result {
         let script = state.withLock { $0.script }
         let fault = script?(operation)
         let failure = FencedLogError.failed(operation: "\(operation)", reason: "fault of the test")
         if fault == .errorBeforeEffect { throw failure }
+        if fault == .errorBeforeLateEffect {
+            if let late { state.withLock { $0.late = late } }
+            throw failure
+        }
         if fault == .fencedBefore { fence() }
         let result = state.withLock { body(&$0) }
         if fault == .errorAfterEffect { throw failure }

@@ -15,7 +15,7 @@ extension LedgerState {
         try checkObject(key: adoption.key, sizeBytes: adoption.sizeBytes, runCount: adoption.runs.count)
         guard objects.numberByKey[adoption.key] == nil else { throw .invalidText(field: "key of another object") }
         guard adoption.firstLSN > lane.lastLSN || lane.nextSequence == 1 else {
-            throw .overlappingLSN(firstLSN: adoption.firstLSN, expected: lane.lastLSN + 1)
+            throw .overlappingLSN(firstLSN: adoption.firstLSN, expected: lane.lastLSN &+ 1)
         }
         return try place(adoption)
     }

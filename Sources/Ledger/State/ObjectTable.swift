@@ -27,7 +27,7 @@ struct ObjectTable: Sendable {
 
     mutating func insert(_ entry: ObjectEntry, answer: [RunOutcome], nowMs: Int64) -> Int64 {
         let number = nextNumber
-        nextNumber += 1
+        nextNumber &+= 1
         numberByKey[entry.key] = number
         all[number] = entry
         unreferencedSince[number] = nowMs

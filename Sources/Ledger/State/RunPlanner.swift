@@ -40,11 +40,13 @@ struct RunPlanner {
         let place = TopicPartition(topicID: run.topicID, partition: run.partition)
         let partition = state.topics.partition(run.topicID, run.partition)
         let base = highWatermarks[place] ?? partition?.highWatermark ?? 0
+        let (next, overflow) = base.addingReportingOverflow(run.recordCount)
+        guard !overflow else { return reject(.unknownServerError) }
         if let outcome = checkStamps(run, place, partition, base) {
             outcomes.append(outcome)
             return
         }
-        highWatermarks[place] = base + run.recordCount
+        highWatermarks[place] = next
         outcomes.append(.committed(baseOffset: base, logStart: partition?.logStart ?? 0))
         committed.append(run)
     }

@@ -9,6 +9,8 @@ struct StoredAnswers: Sendable {
     /// About 24 bytes each.
     static let runsMax = 500_000
     static let ageMsMax: Int64 = 3_600_000
+    /// Numbers without an answer to pass one by one before searching for the next that has one.
+    private static let missesMax = 10_000
 
     private(set) var byObject: [Int64: Answer] = [:]
     private(set) var runCount = 0
@@ -36,11 +38,15 @@ struct StoredAnswers: Sendable {
 
     /// Drops the oldest answers that are too old or too many; the latest one stays whatever its size.
     mutating func bound(nowMs: Int64) {
+        var misses = 0
         while !byObject.isEmpty {
+            if byObject[oldest] == nil, misses == StoredAnswers.missesMax { oldest = byObject.keys.min() ?? oldest }
             if let answer = byObject[oldest] {
                 let isOld = nowMs.subtractingClamped(answer.atMs) > StoredAnswers.ageMsMax
                 guard isOld || (runCount > StoredAnswers.runsMax && byObject.count > 1) else { return }
                 remove(object: oldest)
+            } else {
+                misses += 1
             }
             oldest += 1
         }
