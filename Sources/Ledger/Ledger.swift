@@ -4,7 +4,8 @@ public import Logging
 /// The ledger of one deployment: the sequencer, its log and what it shows.
 ///
 /// - Order: commands take effect in the order in which `submit` queued them.
-/// - Durability: an answer is given after the log has made the command's records durable; `view` shows them just before.
+/// - Durability: an answer is given after the log has made the command's records durable; `view` shows them just
+///   before.
 /// - Bounds: at most `commandsQueuedMax` commands wait; more are refused with `.overloaded`.
 public final class Ledger: Sendable {
     /// What everybody may read.

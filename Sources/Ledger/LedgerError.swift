@@ -9,7 +9,8 @@ public enum LedgerError: Error, Equatable {
     /// Send again: the log could not be written, and the command may or may not have taken effect. Commits by key are
     /// safe to repeat.
     case unavailable(String)
-    /// Another sequencer has taken over; this one will never commit again.
+    /// Another sequencer has taken over; this one will never commit again. The command may have taken effect before:
+    /// repeat it there.
     case fenced(epoch: UInt64, currentEpoch: UInt64)
     /// The ledger was closed.
     case closed

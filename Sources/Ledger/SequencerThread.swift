@@ -2,7 +2,8 @@ import Dispatch
 import Logging
 import Synchronization
 
-/// Drives a `Sequencer` on a serial queue of its own: all that arrived while one append was under way is the next group.
+/// Drives a `Sequencer` on a serial queue of its own: all that arrived while one append was under way is the next
+/// group.
 final class SequencerThread: Sendable {
     typealias Completion = @Sendable (Result<LedgerAnswer, LedgerError>) -> Void
 

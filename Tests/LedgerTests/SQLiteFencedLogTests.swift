@@ -178,4 +178,40 @@ final class Scratch: Sendable {
             if number % 2 == 0 { log.close() }
         }
     }
+
+    private func copy(_ from: String, to: String, bytesMax: Int = .max) throws -> Int {
+        let source = Glibc.open(from, O_RDONLY)
+        let target = Glibc.open(to, O_CREAT | O_WRONLY | O_TRUNC, 0o644)
+        defer {
+            Glibc.close(source)
+            Glibc.close(target)
+        }
+        var bytes = [UInt8](repeating: 0, count: 4 << 20)
+        let count = min(bytesMax, read(source, &bytes, bytes.count))
+        try #require(write(target, bytes, count) == count)
+        return count
+    }
+
+    /// What a power cut leaves: the files as they are in the middle of it all, the journal cut anywhere.
+    @Test func theFilesOfARunningLedgerOpenToAllThatWasAnsweredAndCutOnesToAPrefix() throws {
+        let log = try SQLiteFencedLog(path: scratch.file)
+        var sequencer = try Sequencer(log: log, configuration: LedgerConfiguration())
+        var prefixes: [ByteBuffer] = [LedgerState().encodedSnapshot()]
+        for command in [create("gnss", 1)] + (0..<12).map({ object("o\($0)", run(1, $0 % 3)) }) {
+            _ = try sequencer.run([command])[0].get()
+            prefixes.append(sequencer.view.copy().encodedSnapshot())
+            #expect(try stateOfCopy(journalBytesMax: .max) == prefixes.last)
+        }
+        for cut in stride(from: 0, through: 60_000, by: 1_999) {
+            #expect(prefixes.contains(try stateOfCopy(journalBytesMax: cut)))
+        }
+    }
+
+    private func stateOfCopy(journalBytesMax: Int) throws -> ByteBuffer {
+        let other = try Scratch()
+        _ = try copy(scratch.file, to: other.file)
+        _ = try copy(scratch.file + "-wal", to: other.file + "-wal", bytesMax: journalBytesMax)
+        let log = try SQLiteFencedLog(path: other.file)
+        return try Sequencer(log: log, configuration: LedgerConfiguration()).view.copy().encodedSnapshot()
+    }
 }

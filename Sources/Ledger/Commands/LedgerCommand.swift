@@ -3,7 +3,8 @@ public import KafkaProtocol
 /// Everything that may change the ledger. A command is validated against the state and becomes records, or is refused.
 ///
 /// - Deterministic: times (milliseconds since 1970-01-01 UTC) and new ids come in with the command.
-/// - Atomic: all of a command takes effect or nothing of it; where parts may fail apart, the answer says so part by part.
+/// - Atomic: all of a command takes effect or nothing of it; where parts may fail apart, the answer says so part by
+///   part.
 /// - The answer of each case is named beside it; a refusal of the whole command is ``LedgerError/refused(_:)``.
 public enum LedgerCommand: Sendable, Equatable {
     /// Answer: `.topic`.
@@ -34,7 +35,8 @@ public enum LedgerCommand: Sendable, Equatable {
     case forgetObjects(keys: [String], nowMs: Int64)
     /// Drops producer states idle since `idleSinceMs`, and what else has outlived its time. Answer: `.done`.
     case expireProducers(idleSinceMs: Int64, nowMs: Int64)
-    /// Makes a cloud node known and gives it the next epoch; commits under an older one are refused. Answer: `.nodeEpoch`.
+    /// Makes a cloud node known and gives it the next epoch; commits under an older one are refused.
+    /// Answer: `.nodeEpoch`.
     case registerNode(nodeID: Int32, nowMs: Int64)
     /// Makes a site known, or renews its `lastSeenMs`. Answer: `.done`.
     case registerSite(site: String, nowMs: Int64)

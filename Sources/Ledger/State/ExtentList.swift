@@ -96,7 +96,8 @@ struct ExtentList: Sendable {
     }
 
     /// The first extent for whose maximum timestamp `matches` holds, given that it holds for a chunk's maximum only if
-    /// for one of its extents. Timestamps are the records' own and need not grow; whole chunks are passed by their maximum.
+    /// for one of its extents. Timestamps are the records' own and need not grow; whole chunks are passed by their
+    /// maximum.
     private func firstIndex(whereMaxTimestamp matches: (Int64) -> Bool) -> Int? {
         for (number, chunk) in sealed.enumerated() where matches(chunk.maxTimestampMs) {
             let skip = number == 0 ? skipped : 0
