@@ -111,7 +111,7 @@ public actor LaneUplink<C: Clock<Duration>> {
         status.nextSequence = state.nextSequence
         shared = Mutex(status)
         let firstOpen = state.openPlans.first?.sequence ?? state.nextSequence
-        if firstOpen > 0, components.announcer != nil {
+        if firstOpen > 1, components.announcer != nil {
             // What was uploaded last may never have been announced.
             let through = state.uploadedThrough
             let last = builder.announcement(

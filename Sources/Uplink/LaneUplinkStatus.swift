@@ -16,7 +16,7 @@ public struct LaneUplinkStatus: Sendable, Equatable {
     public var lane: String
     public var phase = Phase.waiting
     /// Sequence of the next new object.
-    public var nextSequence: UInt64 = 0
+    public var nextSequence: UInt64 = 1
     public var currentPlan: UploadPlan?
     /// Attempt number of the present step, from 1.
     public var attempt = 1

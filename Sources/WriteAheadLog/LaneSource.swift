@@ -18,7 +18,7 @@ public protocol LaneSource: Sendable {
 
 /// One site object to be: a contiguous range of LSNs under a sequence number, durable before the first PUT.
 public struct UploadPlan: Sendable, Equatable, Hashable {
-    /// Dense from 0 in one lane.
+    /// Dense from 1 in one lane.
     public var sequence: UInt64
     public var firstLSN: UInt64
     public var lastLSN: UInt64
@@ -33,13 +33,13 @@ public struct UploadPlan: Sendable, Equatable, Hashable {
 /// Where the uplink goes on after a restart.
 public struct UploadState: Sendable, Equatable {
     /// Sequence of the next new plan.
-    public var nextSequence: UInt64 = 0
+    public var nextSequence: UInt64 = 1
     /// All LSNs up to here are in objects that are stored. Segments are freed up to here.
     public var uploadedThrough: UInt64 = 0
     /// Planned, not yet recorded as uploaded; by ascending sequence. To be repeated exactly as they are.
     public var openPlans: [UploadPlan] = []
 
-    public init(nextSequence: UInt64 = 0, uploadedThrough: UInt64 = 0, openPlans: [UploadPlan] = []) {
+    public init(nextSequence: UInt64 = 1, uploadedThrough: UInt64 = 0, openPlans: [UploadPlan] = []) {
         self.nextSequence = nextSequence
         self.uploadedThrough = uploadedThrough
         self.openPlans = openPlans

@@ -32,7 +32,7 @@ struct LaneUplinkTests {
         let status = harness.uplink.status
         #expect(status.uploadedObjects == UInt64(harness.memory.contents.count))
         #expect(status.uploadedObjects > 5)
-        #expect(status.nextSequence == status.uploadedObjects)
+        #expect(status.nextSequence == status.uploadedObjects + 1)
         #expect(status.phase == .waiting)
         #expect(status.lastError == nil)
         #expect(await harness.uplink.isDrained)
@@ -87,7 +87,7 @@ struct LaneUplinkTests {
         try harness.lane.append(Batches.plain(["a"]), topic: "t")
         await harness.settle()
         try harness.checkStore()
-        #expect(harness.lane.uploadState == UploadState(nextSequence: 1, uploadedThrough: 1))
+        #expect(harness.lane.uploadState == UploadState(nextSequence: 2, uploadedThrough: 1))
         #expect(harness.uplink.status.alarm == nil)
         #expect(harness.uplink.status.uploadedRecords == 1)
     }
@@ -108,14 +108,14 @@ struct LaneUplinkTests {
     func foreignObject() async throws {
         let harness = Harness()
         let foreign = ByteBuffer(string: "not ours")
-        _ = try await harness.memory.put(Harness.key(0), foreign, ifAbsent: false)
+        _ = try await harness.memory.put(Harness.key(1), foreign, ifAbsent: false)
         try harness.lane.append(Batches.plain(["a"]), topic: "t")
         #expect(await harness.settle(stepsMax: 100) == 100)
-        #expect(harness.memory.contents == [Harness.key(0): foreign])
+        #expect(harness.memory.contents == [Harness.key(1): foreign])
         #expect(harness.uplink.status.phase == .parked)
-        #expect(harness.uplink.status.alarm?.contains("compare \(Harness.key(0))") == true)
+        #expect(harness.uplink.status.alarm?.contains("compare \(Harness.key(1))") == true)
         #expect(harness.lane.uploadState.uploadedThrough == 0)
-        _ = try await harness.memory.delete([Harness.key(0)])
+        _ = try await harness.memory.delete([Harness.key(1)])
         await harness.settle()
         try harness.checkStore()
         #expect(harness.uplink.status.alarm == nil)
@@ -125,7 +125,7 @@ struct LaneUplinkTests {
     func foreignFooter(variant: Int) async throws {
         let harness = Harness()
         var header = ObjectHeader.site(
-            "quarry", incarnation: Harness.incarnation, lane: "standard", sequence: 0, firstLSN: 1, lastLSN: 1,
+            "quarry", incarnation: Harness.incarnation, lane: "standard", sequence: 1, firstLSN: 1, lastLSN: 1,
             createdMs: 0)
         let ours = Batches.plain(["a"])
         var batch = ours
@@ -138,11 +138,11 @@ struct LaneUplinkTests {
         var writer = try ObjectWriter(header: header)
         try writer.append(batch, topic: "t", partition: 0, localOffset: 0)
         let foreign = writer.finish().body
-        _ = try await harness.memory.put(Harness.key(0), foreign, ifAbsent: false)
+        _ = try await harness.memory.put(Harness.key(1), foreign, ifAbsent: false)
         try harness.lane.append(ours, topic: "t")
         await harness.settle(stepsMax: 50)
         #expect(harness.uplink.status.phase == .parked)
-        #expect(harness.memory.contents == [Harness.key(0): foreign])
+        #expect(harness.memory.contents == [Harness.key(1): foreign])
     }
 
     @Test("a permanent error is an alarm with the operation's name, and heals by itself")
@@ -152,7 +152,7 @@ struct LaneUplinkTests {
         let harness = Harness(script)
         try harness.lane.append(Batches.plain(["a"]), topic: "t")
         await harness.settle(stepsMax: 6)
-        #expect(harness.uplink.status.alarm?.hasPrefix("put \(Harness.key(0)): denied") == true)
+        #expect(harness.uplink.status.alarm?.hasPrefix("put \(Harness.key(1)): denied") == true)
         #expect(harness.uplink.status.phase == .parked)
         await harness.settle()
         try harness.checkStore()

@@ -13,7 +13,7 @@ struct LaneUploadTests {
         sizing: ObjectSizing.Limits(
             bytesMin: 100, liveBytesMax: 1000, backlogBytesMax: 4000, assumedBytesPerSecond: 1000),
         retry: RetryPolicy(base: .seconds(1), cap: .seconds(60)))
-    let plan = UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 9)
+    let plan = UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 9)
 
     /// A machine that has found its log empty.
     func idle() -> LaneUpload {
@@ -75,7 +75,7 @@ struct LaneUploadTests {
         #expect(upload.uploadRecorded(now: .seconds(6)) == .gather(from: 10, logBytesMax: 4000))
         #expect(
             upload.gathered(lastLSN: 99, isFull: false, now: .seconds(6))
-                == .recordPlan(UploadPlan(sequence: 1, firstLSN: 10, lastLSN: 99)))
+                == .recordPlan(UploadPlan(sequence: 2, firstLSN: 10, lastLSN: 99)))
         #expect(!upload.isBacklog)
     }
 
@@ -96,12 +96,12 @@ struct LaneUploadTests {
         #expect(upload.timer(now: .zero) == .gather(from: 1, logBytesMax: 4000))
         #expect(
             upload.gathered(lastLSN: 11, isFull: false, now: .zero)
-                == .recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 11)))
+                == .recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 11)))
     }
 
     @Test("killed after the plan, during or after the PUT: the same plan is put again, then the next range follows")
     func killedAfterPlan() {
-        let state = UploadState(nextSequence: 1, uploadedThrough: 0, openPlans: [plan])
+        let state = UploadState(nextSequence: 2, uploadedThrough: 0, openPlans: [plan])
         var random = random
         var upload = LaneUpload(settings: settings, upload: state)
         #expect(upload.currentPlan == plan)
@@ -111,22 +111,22 @@ struct LaneUploadTests {
         #expect(upload.uploadRecorded(now: .seconds(1)) == .gather(from: 10, logBytesMax: 4000))
         #expect(
             upload.gathered(lastLSN: 40, isFull: false, now: .seconds(1))
-                == .recordPlan(UploadPlan(sequence: 1, firstLSN: 10, lastLSN: 40)))
+                == .recordPlan(UploadPlan(sequence: 2, firstLSN: 10, lastLSN: 40)))
     }
 
     @Test("killed after the upload was recorded: the next range under the next sequence")
     func killedAfterRecord() {
-        var upload = LaneUpload(settings: settings, upload: UploadState(nextSequence: 7, uploadedThrough: 90))
+        var upload = LaneUpload(settings: settings, upload: UploadState(nextSequence: 8, uploadedThrough: 90))
         #expect(upload.timer(now: .zero) == .gather(from: 91, logBytesMax: 4000))
         #expect(
             upload.gathered(lastLSN: 95, isFull: false, now: .zero)
-                == .recordPlan(UploadPlan(sequence: 7, firstLSN: 91, lastLSN: 95)))
+                == .recordPlan(UploadPlan(sequence: 8, firstLSN: 91, lastLSN: 95)))
     }
 
     @Test("several open plans are put in order before anything new")
     func severalOpenPlans() {
-        let second = UploadPlan(sequence: 1, firstLSN: 10, lastLSN: 20)
-        let state = UploadState(nextSequence: 2, uploadedThrough: 0, openPlans: [plan, second])
+        let second = UploadPlan(sequence: 2, firstLSN: 10, lastLSN: 20)
+        let state = UploadState(nextSequence: 3, uploadedThrough: 0, openPlans: [plan, second])
         var upload = LaneUpload(settings: settings, upload: state)
         #expect(upload.timer(now: .zero) == .put(plan, attempt: 1))
         _ = upload.putSucceeded(objectBytes: 10, logBytes: 10, took: .seconds(1))

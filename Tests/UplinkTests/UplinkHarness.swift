@@ -90,7 +90,7 @@ final class Harness {
         var nextLSN: UInt64 = 1
         for (index, (key, object)) in memory.contents.sorted(by: { $0.key < $1.key }).enumerated() {
             let footer = try ObjectReader.verify(object: object)
-            #expect(key == Self.key(UInt64(index)), sourceLocation: sourceLocation)
+            #expect(key == Self.key(UInt64(index + 1)), sourceLocation: sourceLocation)
             #expect(footer.header.key == key, sourceLocation: sourceLocation)
             #expect(footer.header.firstLSN == nextLSN, sourceLocation: sourceLocation)
             nextLSN = footer.header.lastLSN + 1

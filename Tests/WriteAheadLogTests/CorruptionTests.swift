@@ -153,8 +153,8 @@ struct CorruptionTests {
         let gap = LSNGap(firstLSN: limits[1], lastLSN: limits[2] - 1)
         #expect(report.unreadableSegments == [sequences[1]] && report.gaps == [gap])
         #expect(core.commit([Make.entry()])[0].offset == 110)
-        try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: core.durableLSN))
-        try core.recordUploaded(sequence: 0, lastLSN: core.durableLSN - 1)
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: core.durableLSN))
+        try core.recordUploaded(sequence: 1, lastLSN: core.durableLSN - 1)
         #expect(core.segments.count <= 2)
     }
 

@@ -86,8 +86,8 @@ struct DiskFailureTests {
         }
         #expect(last == .rejected(.diskFull) && accepted > 30)
         let first = core.segments[1].firstLSN - 1
-        try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: first))
-        try core.recordUploaded(sequence: 0, lastLSN: first)
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: first))
+        try core.recordUploaded(sequence: 1, lastLSN: first)
         #expect(core.commit([Make.entry(bytes: 9000)])[0].offset == Int64(accepted))
         #expect(try Make.core(disk, seed: 2).report.isClean)
     }
@@ -97,7 +97,7 @@ struct DiskFailureTests {
         let disk = SimulatedDisk()
         var (core, _) = try Make.core(disk)
         _ = core.commit([Make.entry()])
-        let plan = UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 2)
+        let plan = UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 2)
         fail(disk) { $0.failingWrites = 99 }
         #expect(throws: WALError.self) { try core.recordPlan(plan) }
         #expect(core.uploadState == UploadState())

@@ -137,21 +137,21 @@ struct LaneLogTests {
         let last = log.durableLSN
         #expect(heard.withLock { $0 } >= last - 1)
         let before = log.status.segmentCount
-        try await log.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: last))
+        try await log.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: last))
         #expect(log.uploadState.openPlans.count == 1)
-        try await log.recordUploaded(sequence: 0, lastLSN: last)
-        #expect(log.uploadState == UploadState(nextSequence: 1, uploadedThrough: last))
+        try await log.recordUploaded(sequence: 1, lastLSN: last)
+        #expect(log.uploadState == UploadState(nextSequence: 2, uploadedThrough: last))
         #expect(log.status.segmentCount < before && log.status.uploadedLSN >= last)
         let start = log.partitions()[0].logStartOffset
         #expect(start > 0)
         #expect(throws: WALError.offsetOutOfRange(offset: 0, logStartOffset: start, highWatermark: 80)) {
             try log.fetch(topic: "gnss", partition: 0, offset: 0, maxBytes: 100)
         }
-        await #expect(throws: WALError.self) { try await log.recordPlan(UploadPlan(sequence: 9, firstLSN: 1, lastLSN: 2)) }
+        await #expect(throws: WALError.self) { try await log.recordPlan(UploadPlan(sequence: 10, firstLSN: 1, lastLSN: 2)) }
         log.close()
-        await #expect(throws: WALError.closed) { try await log.recordUploaded(sequence: 0, lastLSN: last) }
+        await #expect(throws: WALError.closed) { try await log.recordUploaded(sequence: 1, lastLSN: last) }
         (log, _) = try openLane(directory)
-        #expect(log.uploadState == UploadState(nextSequence: 1, uploadedThrough: last))
+        #expect(log.uploadState == UploadState(nextSequence: 2, uploadedThrough: last))
         #expect(log.partitions()[0].logStartOffset == start)
         log.close()
     }

@@ -24,22 +24,22 @@ struct UploadTests {
         let disk = SimulatedDisk()
         var (core, _) = try Make.core(disk)
         _ = fill(&core, count: 5)
-        let plan = UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 4)
-        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 4)) }
-        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 2, lastLSN: 4)) }
-        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 99)) }
+        let plan = UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 4)
+        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 2, firstLSN: 1, lastLSN: 4)) }
+        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 2, lastLSN: 4)) }
+        #expect(throws: WALError.self) { try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 99)) }
         try core.recordPlan(plan)
         let durable = core.durableLSN
         try core.recordPlan(plan)
         #expect(core.durableLSN == durable)
-        #expect(core.uploadState == UploadState(nextSequence: 1, uploadedThrough: 0, openPlans: [plan]))
+        #expect(core.uploadState == UploadState(nextSequence: 2, uploadedThrough: 0, openPlans: [plan]))
         (core, _) = try Make.core(disk, seed: 2)
-        #expect(core.uploadState == UploadState(nextSequence: 1, uploadedThrough: 0, openPlans: [plan]))
-        #expect(throws: WALError.self) { try core.recordUploaded(sequence: 0, lastLSN: 3) }
-        try core.recordUploaded(sequence: 0, lastLSN: 4)
-        try core.recordUploaded(sequence: 0, lastLSN: 4)
+        #expect(core.uploadState == UploadState(nextSequence: 2, uploadedThrough: 0, openPlans: [plan]))
+        #expect(throws: WALError.self) { try core.recordUploaded(sequence: 1, lastLSN: 3) }
+        try core.recordUploaded(sequence: 1, lastLSN: 4)
+        try core.recordUploaded(sequence: 1, lastLSN: 4)
         (core, _) = try Make.core(disk, seed: 3)
-        #expect(core.uploadState == UploadState(nextSequence: 1, uploadedThrough: 4))
+        #expect(core.uploadState == UploadState(nextSequence: 2, uploadedThrough: 4))
     }
 
     @Test("uploads may finish out of order; freeing waits for the first")
@@ -47,13 +47,13 @@ struct UploadTests {
         let disk = SimulatedDisk()
         var (core, _) = try Make.core(disk)
         _ = fill(&core, count: 5)
-        try core.recordPlan(UploadPlan(sequence: 0, firstLSN: 1, lastLSN: 2))
-        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 3, lastLSN: 4))
-        try core.recordUploaded(sequence: 1, lastLSN: 4)
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 2))
+        try core.recordPlan(UploadPlan(sequence: 2, firstLSN: 3, lastLSN: 4))
+        try core.recordUploaded(sequence: 2, lastLSN: 4)
         #expect(core.uploadState.uploadedThrough == 0)
         (core, _) = try Make.core(disk, seed: 2)
-        try core.recordUploaded(sequence: 0, lastLSN: 2)
-        #expect(core.uploadState == UploadState(nextSequence: 2, uploadedThrough: 4))
+        try core.recordUploaded(sequence: 1, lastLSN: 2)
+        #expect(core.uploadState == UploadState(nextSequence: 3, uploadedThrough: 4))
     }
 
     @Test("freed segments move the log start, lose no state, and are used again without old frames coming back")

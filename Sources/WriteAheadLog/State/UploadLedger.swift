@@ -13,7 +13,7 @@ struct UploadLedger: Sendable, Equatable {
 
     static let openPlansMax = 1024
 
-    private(set) var nextSequence: UInt64 = 0
+    private(set) var nextSequence: UInt64 = 1
     private(set) var uploadedThrough: UInt64 = 0
     private(set) var open: [Open] = []
 
