@@ -24,10 +24,15 @@ let configuration = Target.Dependency.product(name: "Configuration", package: "s
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 /// One module of ours and, where it has one, its test target: `Sources/<name>` and `Tests/<name>Tests`.
-func module(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency]? = []) -> [Target] {
-    let library = Target.target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func module(
+    _ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency]? = [],
+    exclude: [String] = ["README.md"]
+) -> [Target] {
+    let library = Target.target(
+        name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
     guard let tests else { return [library] }
     return [
         library,
@@ -73,25 +78,28 @@ let package = Package(
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
             "Uplink",
-            ["WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", nioCore, httpClient, logging])
+            [
+                "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore, nioHTTP1,
+                httpClient, logging,
+            ])
         + module(
             "Edge",
             ["WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", nioCore, nioPosix, nioConcurrency, logging],
-            tests: [nioEmbedded])
+            tests: [nioEmbedded], exclude: ["README.md", "Intake/README.md"])
         + module(
             "Cloud",
             [
                 "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", nioCore, nioPosix,
                 nioConcurrency, logging, deque,
             ], tests: [nioEmbedded])
-        + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil)
+        + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [
             .executableTarget(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
-                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, logging,
-                    nioCore, nioPosix, yams, systemPackage,
+                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals, logging,
+                    httpClient, nioCore, nioPosix, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
             .testTarget(name: "ApplianceTests", dependencies: ["Appliance"], swiftSettings: swiftSettings),

@@ -1,7 +1,7 @@
 import ArgumentParser
 import KafkaListener
-import Logging
 import NIOPosix
+import ServiceLifecycle
 
 struct NullBrokerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,8 +14,21 @@ struct NullBrokerCommand: AsyncParsableCommand {
         guard let address = try? SettingValue.address(listen) else {
             throw Complaint.say("--listen \(listen): expected host:port", Complaint.usage)
         }
-        let logger = Logger(label: "null-broker") { LogLines(label: $0, level: .info, json: false) }
-        _ = logger
-        try await NullBroker.run(address, logger: logger)
+        try await RoleRunner.run([NullBroker(address: address)], logger: RoleRunner.plainLogger("null-broker"))
+    }
+}
+
+/// The null broker as a service.
+private struct NullBroker: Service {
+    let address: HostPort
+
+    func run() async throws {
+        let listener = KafkaListener(
+            configuration: KafkaListenerConfiguration(host: address.host, port: address.port),
+            service: NullKafkaService(),
+            group: MultiThreadedEventLoopGroup.singleton)
+        _ = try await Binding.bind(address, "--listen") { try await listener.start() }
+        try? await gracefulShutdown()
+        await listener.shutdown()
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import KafkaProtocol
 import FoundationEssentials
 import NIOPosix
 

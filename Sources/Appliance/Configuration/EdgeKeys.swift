@@ -43,7 +43,7 @@ enum EdgeKeys {
 
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
-        SettingKey("uplink.object-bytes", .size((64 << 10)...(32 << 20)), "8MiB", "An object is closed at this size in normal times."),
+        SettingKey("uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB", "An object is closed at this size in normal times."),
         SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
         SettingKey("uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
     ]

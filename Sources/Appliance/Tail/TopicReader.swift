@@ -76,20 +76,22 @@ struct TopicReader {
 
     /// Records from the position on; a batch with a codec we do not read comes as one item that says so.
     private func decode(_ batch: ByteBuffer, _ header: RecordBatchHeader, partition: Int32) throws -> [Item] {
-        let position = positions[partition] ?? 0
-        do {
-            var reader = try RecordBatchReader(batch)
-            var items: [Item] = []
-            while let record = try reader.next() {
-                let offset = header.baseOffset + Int64(record.offsetDelta)
-                if offset >= position { items.append(Item(partition: partition, offset: offset, record: record)) }
-            }
-            return items
-        } catch RecordBatchError.unsupportedCompression(let codec) {
-            let text = ByteBuffer(string: "\(header.recordCount) records compressed with \(codec)")
+        guard header.compression == .none || header.compression == .zstd else {
+            let text = ByteBuffer(string: "\(header.recordCount) records compressed with \(header.compression)")
             let stand = Record(timestampMs: header.maxTimestamp, offsetDelta: 0, key: nil, value: text, headers: [])
             return [Item(partition: partition, offset: header.baseOffset, record: stand)]
         }
+        let position = positions[partition] ?? 0
+        let records = try Self.records(of: batch)
+        return records.compactMap { record in
+            let offset = header.baseOffset + Int64(record.offsetDelta)
+            return offset >= position ? Item(partition: partition, offset: offset, record: record) : nil
+        }
+    }
+
+    private static func records(of batch: ByteBuffer) throws(RecordBatchError) -> [Record] {
+        var reader = try RecordBatchReader(batch)
+        return try reader.readAll()
     }
 
     private static func partitions(of topic: String, _ client: KafkaClient) async throws -> [Int32] {

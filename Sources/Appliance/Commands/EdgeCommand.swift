@@ -1,0 +1,30 @@
+import ArgumentParser
+import Console
+import ServiceLifecycle
+
+struct EdgeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "edge", abstract: "A site's gateway: takes terminal data into the log and uploads it.")
+
+    @OptionGroup var options: SettingsOptions
+
+    func run() async throws {
+        let reader = try await options.reader(EdgeKeys.all)
+        let settings = EdgeSettings(reader)
+        try SettingsOptions.finish(reader)
+        let logger = RoleRunner.logger(settings.log, label: "edge")
+        let role: EdgeRole
+        do {
+            role = try await EdgeRole.open(
+                settings, store: try settings.store.map { try OpenedStore($0) }, announcer: nil, logger: logger)
+        } catch {
+            throw Complaint.say("\(settings.dataDirectory): \(error)", Complaint.unavailable)
+        }
+        var services: [any Service] = [role]
+        if let http = settings.http {
+            services.append(
+                ConsoleServer(host: http.host, port: http.port, content: EdgeConsole.content(role), logger: logger))
+        }
+        try await RoleRunner.run(services, logger: logger)
+    }
+}

@@ -1,0 +1,139 @@
+import Cloud
+import Console
+import FoundationEssentials
+import KafkaListener
+import Ledger
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Uplink
+
+/// A cloud node, wired: ledger, broker, Kafka listener.
+final class CloudRole: Service {
+    let broker: CloudBroker
+    let settings: CloudSettings
+    private let ledger: Ledger
+    private let listener: KafkaListener
+    private let store: OpenedStore
+    private let logger: Logger
+
+    /// Opens the ledger, which takes it over from an older process, and binds nothing yet.
+    static func open(_ settings: CloudSettings, store: OpenedStore, logger: Logger) async throws -> CloudRole {
+        try FileManager.default.createDirectory(atPath: settings.dataDirectory, withIntermediateDirectories: true)
+        let log = try SQLiteFencedLog(path: settings.dataDirectory + "/ledger.sqlite")
+        let ledger = try await Ledger.open(log: log, logger: logger)
+        let broker = try await CloudBroker.open(
+            configuration: settings.broker, ledger: ledger, store: store,
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        return CloudRole(settings, broker, ledger, store, logger)
+    }
+
+    private init(
+        _ settings: CloudSettings, _ broker: CloudBroker, _ ledger: Ledger, _ store: OpenedStore, _ logger: Logger
+    ) {
+        self.settings = settings
+        self.broker = broker
+        self.ledger = ledger
+        self.store = store
+        self.logger = logger
+        var configuration = KafkaListenerConfiguration(
+            host: settings.kafka.listen?.host ?? "127.0.0.1", port: settings.kafka.listen?.port ?? 0)
+        configuration.connectionsMax = settings.kafka.connectionsMax
+        listener = KafkaListener(
+            configuration: configuration, service: broker, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+    }
+
+    /// Serves until the group shuts down; then answers what is under way and closes the ledger.
+    func run() async throws {
+        let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
+        let told = settings.kafka.advertise ?? settings.kafka.listen
+        broker.advertise(host: told?.host ?? "127.0.0.1", port: told.flatMap { $0.port > 0 ? $0.port : nil } ?? address.port ?? 0)
+        logger.notice("cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.broker.run() }
+            group.addTask { await self.store.probe(logger: self.logger) }
+            try? await gracefulShutdown()
+            await listener.shutdown()
+            await broker.shutdown()
+            group.cancelAll()
+        }
+        await ledger.close()
+        logger.notice("cloud node stopped")
+    }
+
+    /// Takes an announcement: what the caller says is a hint, the store is asked.
+    func adopt(_ announcement: Announcement) async throws(AnnounceError) -> AnnounceReply {
+        let report = await broker.adopter.adopt(key: announcement.key)
+        let reply = AnnounceReply(adopted: [announcement.lane: report.adoptedSequence])
+        switch report.result {
+        case .adopted, .quarantined, .missing: return reply
+        case .busy(let reason): throw AnnounceError(.busy(retryAfter: nil), detail: reason)
+        case .refused(let flaw): throw AnnounceError(.refused, detail: "\(flaw)")
+        }
+    }
+
+    /// The same for the body of an HTTP request.
+    func announce(_ body: ByteBuffer) async -> AnnounceAnswer {
+        guard let announcement = AnnounceCoding.announcement(body) else {
+            return .refused(ByteBuffer(string: #"{"error":"not an announcement"}"#))
+        }
+        do {
+            return .adopted(AnnounceCoding.encode(try await adopt(announcement)))
+        } catch {
+            let body = ByteBuffer(string: #"{"error":\#(LogLines.quoted(error.detail))}"#)
+            if case .refused = error.kind { return .refused(body) }
+            return .busy(body)
+        }
+    }
+
+    /// The newest LSN of each lane of `site` that consumers see, over its incarnations.
+    func visible(site: String, incarnation: String) -> [String: UInt64] {
+        var lanes: [String: UInt64] = [:]
+        for lane in broker.adopter.lanes() where lane.site == site && lane.incarnation == incarnation {
+            lanes[lane.lane] = lane.adoptedLSN
+        }
+        return lanes
+    }
+}
+
+extension CloudSettings {
+    fileprivate var broker: CloudConfiguration {
+        var configuration = CloudConfiguration()
+        configuration.nodeID = Int32(nodeID)
+        configuration.createsTopics = kafka.autoCreate
+        configuration.partitionsDefault = Int32(kafka.partitions)
+        configuration.topics.batchBytesMax = kafka.batchBytesMax
+        configuration.topics.retentionMs = retentionDefault.wholeMilliseconds
+        configuration.groups.initialRebalanceDelay = TimeAmount(groupInitialDelay)
+        configuration.produce.interval = TimeAmount(produceInterval)
+        configuration.produce.objectBytes = produceObjectBytes
+        configuration.fetch.tailBytesMax = cacheBytes / 2
+        configuration.fetch.blockBytesMax = cacheBytes / 2
+        configuration.retention.interval = TimeAmount(retentionInterval)
+        configuration.retention.grace = TimeAmount(retentionGrace)
+        configuration.adoption.interval = TimeAmount(adoptionInterval)
+        return configuration
+    }
+}
+
+extension Duration {
+    var wholeMilliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+}
+
+/// Binding a listener, with an error that names setting and address.
+enum Binding {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static func bind<Value>(
+        _ address: HostPort?, _ setting: String, _ start: () async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await start()
+        } catch {
+            throw Failure(description: "\(setting): cannot listen on \(address.map(\.description) ?? "-"): \(error)")
+        }
+    }
+}

@@ -1,0 +1,185 @@
+import AsyncHTTPClient
+import Edge
+import KafkaListener
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Uplink
+import WriteAheadLog
+
+/// A gateway, wired: lanes, intake and Kafka listeners, uplink.
+final class EdgeRole: Service {
+    let settings: EdgeSettings
+    let gateway: EdgeGateway
+    private let uplink: Uplink<ContinuousClock>?
+    private let store: OpenedStore?
+    private let client: HTTPClient?
+    private let logger: Logger
+
+    var site: String { settings.site }
+    var incarnation: String { gateway.identity.incarnation }
+
+    /// Recovers the lanes; blocks while it does. Binds nothing yet.
+    /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
+    static func open(
+        _ settings: EdgeSettings, store: OpenedStore?, announcer: (any Announcer)?, logger: Logger
+    ) async throws -> EdgeRole {
+        let gateway = try EdgeGateway(
+            try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        for report in gateway.recovery {
+            logger.log(level: report.isClean ? .info : .error, "\(report)")
+        }
+        return try EdgeRole(settings, gateway, store, announcer, logger)
+    }
+
+    private init(
+        _ settings: EdgeSettings, _ gateway: EdgeGateway, _ store: OpenedStore?, _ announcer: (any Announcer)?,
+        _ logger: Logger
+    ) throws {
+        self.settings = settings
+        self.gateway = gateway
+        self.store = store
+        self.logger = logger
+        guard settings.uplink.enabled, let store else {
+            uplink = nil
+            client = nil
+            return
+        }
+        guard let identity = UplinkIdentity(site: settings.site, incarnation: gateway.identity.incarnation) else {
+            throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
+        }
+        var announcer = announcer
+        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
+        if let client { announcer = HTTPAnnouncer(client: client, baseURLs: settings.uplink.announce) }
+        let lanes = gateway.lanes.enumerated().map { index, lane in
+            Uplink<ContinuousClock>.Lane(
+                source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
+        }
+        uplink = Uplink(
+            identity: identity, lanes: lanes, store: store, announcer: announcer,
+            permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
+            random: { UInt64.random(in: .min ... .max) }, logger: logger)
+    }
+
+    private static func makeClient() -> HTTPClient {
+        var configuration = HTTPClient.Configuration(
+            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(
+            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+    }
+
+    /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
+    func run() async throws {
+        let intakes = IntakeListeners.make(
+            settings, sink: gateway.sink, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        do {
+            try await gateway.start(intakes: intakes)
+        } catch {
+            let addresses = ([settings.kafka.listen, settings.ntrip?.listen] + settings.streams.map(\.address)).compactMap { $0 }
+            await gateway.shutdown()
+            throw Binding.Failure(
+                description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)")
+        }
+        logger.notice(
+            "gateway accepts terminals and producers",
+            metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
+        await withTaskGroup(of: Void.self) { group in
+            if let uplink { group.addTask { await uplink.run() } }
+            if let store { group.addTask { await store.probe(logger: self.logger) } }
+            try? await gracefulShutdown()
+            _ = await uplink?.drain(within: .seconds(2))
+            group.cancelAll()
+        }
+        await gateway.shutdown()
+        try? await client?.shutdown()
+        logger.notice("gateway stopped")
+    }
+
+    /// The lanes as the live screen shows them.
+    func rows(visible: [String: UInt64], lag: inout [String: LagClock]) -> [LaneRow] {
+        let uploads = Dictionary(uniqueKeysWithValues: (uplink?.status ?? []).map { ($0.lane, $0) })
+        let nowMs = Int64(monotonicNanoseconds() / 1_000_000)
+        return gateway.status().lanes.map { lane in
+            let log = lane.log
+            var row = LaneRow(name: lane.settings.name)
+            row.records = log.durableRecords
+            row.bytes = log.durableBytes
+            row.acceptedLSN = log.acceptedLSN
+            row.durableLSN = log.durableLSN
+            row.uploadedLSN = log.uploadedLSN
+            row.visibleLSN = visible[lane.settings.name] ?? 0
+            row.diskBytes = log.diskBytes
+            row.quotaBytes = log.quotaBytes
+            // LSNs after the last batch are control frames, which nobody waits for.
+            let waits = log.durableLSN > row.visibleLSN && (uploads[row.name]?.backlogLSNs ?? 0) > 0 || row.uploadedLSN > row.visibleLSN
+            row.lagMs = lag[row.name, default: LagClock()].lag(
+                accepted: row.acceptedLSN, visible: waits ? row.visibleLSN : row.acceptedLSN, nowMs: nowMs)
+            row.trouble = uploads[row.name].flatMap { $0.alarm ?? $0.announceAlarm ?? $0.lastError }
+            return row
+        }
+    }
+
+    /// Sentences about what an operator should look at.
+    var problems: [String] {
+        var problems: [String] = []
+        for lane in gateway.status().lanes {
+            let (name, log) = (lane.settings.name, lane.log)
+            if log.isFailing { problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")") }
+            if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
+        }
+        for lane in uplink?.status ?? [] {
+            if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
+        }
+        return problems
+    }
+
+    var uploads: [LaneUplinkStatus] { uplink?.status ?? [] }
+}
+
+extension EdgeSettings {
+    fileprivate func gateway() throws -> EdgeConfiguration {
+        let routes = lanes.flatMap { lane in lane.topics.map { (lane: lane.name, topic: $0) } }
+            .sorted { first, second in first.topic.specificity > second.topic.specificity }
+            .filter { $0.topic != "*" }
+        let fallback = lanes.first { $0.topics.contains("*") }?.name ?? "standard"
+        let router = try LaneRouter(
+            lanes: lanes.map { lane in
+                Edge.LaneSettings(
+                    name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
+                    retentionBytes: lane.retainBytes)
+            },
+            routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
+        var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
+        if let listen = kafka.listen {
+            var listener = KafkaListenerConfiguration(host: listen.host, port: listen.port)
+            listener.connectionsMax = kafka.connectionsMax
+            configuration.kafkaListener = listener
+        }
+        configuration.topics = topics.map {
+            Edge.TopicSettings(name: $0.name, partitionCount: Int32($0.partitions))
+        }
+        configuration.kafka.advertisedHost = kafka.advertise?.host
+        configuration.kafka.advertisedPort = kafka.advertise?.port
+        configuration.kafka.autoCreatesTopics = kafka.autoCreate
+        configuration.kafka.defaultPartitions = Int32(kafka.partitions)
+        configuration.kafka.batchBytesMax = kafka.batchBytesMax
+        if ProcessEnvironment.isSet("CAIRN_FORCE_PWRITE") { configuration.engine = .pwrite }
+        return configuration
+    }
+}
+
+extension String {
+    /// Exact names before patterns, longer patterns before shorter ones.
+    fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
+}
+
+extension UplinkSettings {
+    fileprivate func lane(_ interval: Duration, priority: Int) -> LaneUplinkSettings {
+        LaneUplinkSettings(
+            upload: LaneUploadSettings(
+                flushInterval: interval, sizing: ObjectSizing.Limits(liveBytesMax: objectBytes)),
+            priority: priority)
+    }
+}
