@@ -75,7 +75,8 @@ extension LaneConfiguration {
 
     /// Most bytes the checkpoint at the head of a segment can take.
     var checkpointBytesMax: Int {
-        partitionsMax * Checkpoint.partitionBytesMax + (producersMax + producersMax / 16 + 1) * Checkpoint.producerBytesMax
+        partitionsMax * Checkpoint.partitionBytesMax + (producersMax + producersMax / 16 + 1)
+            * Checkpoint.producerBytesMax
             + UploadLedger.openPlansMax * Checkpoint.openPlanBytes + 3 * Block.sizeBytes
     }
 
@@ -86,15 +87,21 @@ extension LaneConfiguration {
         func demand(_ holds: Bool, _ message: String) throws(WALError) {
             if !holds { throw .configuration("lane \(name): \(message)") }
         }
-        try demand(segmentSizeBytes % Block.sizeBytes == 0, "segmentSizeBytes \(segmentSizeBytes) is no multiple of 4096")
+        try demand(
+            segmentSizeBytes % Block.sizeBytes == 0, "segmentSizeBytes \(segmentSizeBytes) is no multiple of 4096")
         try demand(segmentSizeBytes >= 16 * Block.sizeBytes, "segmentSizeBytes \(segmentSizeBytes) is below 65536")
         try demand(segmentSizeBytes <= 1 << 30, "segmentSizeBytes \(segmentSizeBytes) is above 1 GiB")
         try demand(groupBytesMax % Block.sizeBytes == 0, "groupBytesMax \(groupBytesMax) is no multiple of 4096")
         try demand(groupBytesMax >= 2 * Block.sizeBytes, "groupBytesMax \(groupBytesMax) is below 8192")
         let largest = segmentSizeBytes - controlReserveBytes
-        try demand(groupBytesMax <= largest / 2, "groupBytesMax \(groupBytesMax) is above half a segment, \(largest / 2)")
-        try demand(quotaBytes >= 2 * segmentSizeBytes, "quotaBytes \(quotaBytes) is below two segments, \(2 * segmentSizeBytes)")
-        try demand(checkpointBytesMax <= largest / 2, "checkpoints of \(checkpointBytesMax) bytes do not fit half a segment; lower producersMax or partitionsMax")
+        try demand(
+            groupBytesMax <= largest / 2, "groupBytesMax \(groupBytesMax) is above half a segment, \(largest / 2)")
+        try demand(
+            quotaBytes >= 2 * segmentSizeBytes,
+            "quotaBytes \(quotaBytes) is below two segments, \(2 * segmentSizeBytes)")
+        try demand(
+            checkpointBytesMax <= largest / 2,
+            "checkpoints of \(checkpointBytesMax) bytes do not fit half a segment; lower producersMax or partitionsMax")
         try demand(pendingBytesMax >= groupBytesMax, "pendingBytesMax \(pendingBytesMax) is below groupBytesMax")
         try demand(producersMax > 0 && partitionsMax > 0, "producersMax and partitionsMax must be above 0")
         try demand(producersMax <= 1 << 20 && partitionsMax <= 1 << 20, "producersMax, partitionsMax: at most 1048576")

@@ -66,7 +66,8 @@ struct CoreTests {
         let limit = core.configuration.batchBytesMax
         let big = Make.entry(bytes: limit + 1)
         let outcomes = core.commit([
-            big, Make.entry(""), Make.entry(partition: -1), lying, Make.entry(String(repeating: "t", count: 250)), Make.entry(),
+            big, Make.entry(""), Make.entry(partition: -1), lying, Make.entry(String(repeating: "t", count: 250)),
+            Make.entry(),
         ])
         #expect(outcomes[0] == .rejected(.batchTooLarge(sizeBytes: big.batch.readableBytes, limitBytes: limit)))
         for place in 1...4 {
@@ -136,7 +137,9 @@ struct CoreTests {
         func run() throws -> [[UInt8]?] {
             let disk = SimulatedDisk()
             var (core, _) = try Make.core(disk)
-            for number in 0..<50 { _ = core.commit([Make.entry(bytes: 7000, producerID: Int64(number % 5), sequence: Int32(number / 5))]) }
+            for number in 0..<50 {
+                _ = core.commit([Make.entry(bytes: 7000, producerID: Int64(number % 5), sequence: Int32(number / 5))])
+            }
             return core.segments.map { disk.contents(SegmentName.live($0.sequence)) }
         }
         let (first, second) = (try run(), try run())

@@ -9,7 +9,9 @@ struct CorruptionTests {
     private let disk = SimulatedDisk()
 
     /// Commits one batch per group and returns where each group begins in the newest segment, with its LSN.
-    private func write(_ core: inout LaneCore<SimulatedDisk>, _ count: Int, bytes: Int = 3000) -> [(lsn: UInt64, at: Int)] {
+    private func write(_ core: inout LaneCore<SimulatedDisk>, _ count: Int, bytes: Int = 3000) -> [(
+        lsn: UInt64, at: Int
+    )] {
         (0..<count).map { number in
             let before = core.segments.count
             var at = core.tailBytes

@@ -30,7 +30,9 @@ struct IndexTests {
             let fetched = try log.fetchAll("even-odd-\(topic)")
             #expect(fetched.count == 30)
             for (place, batch) in fetched.enumerated() {
-                #expect(try RecordBatch.validateOne(batch.batch).crc == RecordBatch.validateOne(batches[place * 2 + topic]).crc)
+                #expect(
+                    try RecordBatch.validateOne(batch.batch).crc
+                        == RecordBatch.validateOne(batches[place * 2 + topic]).crc)
             }
         }
         #expect(await log.append([Make.entry("even-odd-0")])[0].offset == 30)
@@ -97,7 +99,9 @@ struct IndexTests {
         }
     }
 
-    @Test("of another version or another program, it is put aside", arguments: ["user_version = 99", "application_id = 5"])
+    @Test(
+        "of another version or another program, it is put aside",
+        arguments: ["user_version = 99", "application_id = 5"])
     func foreign(pragma: String) async throws {
         let batches = try await prepare()
         do {
@@ -197,7 +201,8 @@ struct IndexTests {
         bytes[60_000] ^= 0xFF
         try directory.write(name, bytes)
         let verified = try Inspection.verify(directory: directory.path)
-        #expect(!verified.isClean && verified.gaps.count == 1 && verified.quarantined.first?.segment == 2, "\(verified)")
+        #expect(
+            !verified.isClean && verified.gaps.count == 1 && verified.quarantined.first?.segment == 2, "\(verified)")
         let (log, _) = try openLane(directory)
         try await log.waitForIndex()
         let kept = try log.fetchAll("even-odd-0").count + log.fetchAll("even-odd-1").count

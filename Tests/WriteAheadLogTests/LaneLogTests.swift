@@ -38,7 +38,9 @@ extension LaneLog {
 struct LaneLogTests {
     private let directory = TemporaryDirectory()
 
-    @Test("appends come back by LSN and by offset, before and after a restart", arguments: LaneConfiguration.EngineChoice.allCases)
+    @Test(
+        "appends come back by LSN and by offset, before and after a restart",
+        arguments: LaneConfiguration.EngineChoice.allCases)
     func roundTrip(engine: LaneConfiguration.EngineChoice) async throws {
         var (log, report) = try openLane(directory) { $0.engine = engine }
         #expect(report.isClean)
@@ -57,7 +59,9 @@ struct LaneLogTests {
             for topic in ["t0", "t1"] {
                 let fetched = try log.fetchAll(topic)
                 #expect(fetched.map(\.baseOffset) == (0..<90).map { Int64($0 * 2) })
-                for batch in fetched { #expect(try RecordBatch.validateOne(batch.batch).baseOffset == batch.baseOffset) }
+                for batch in fetched {
+                    #expect(try RecordBatch.validateOne(batch.batch).baseOffset == batch.baseOffset)
+                }
             }
             #expect(log.partitions().map(\.highWatermark) == [180, 180])
             log.close()
@@ -113,7 +117,9 @@ struct LaneLogTests {
         // The first completion holds the writer's thread up.
         log.append([Make.entry()]) { _ in release.wait() }
         for _ in 0..<40 { log.append([Make.entry(bytes: 4000)]) { some in answers.withLock { $0 += some } } }
-        let overloaded = answers.withLock { $0.filter { if case .rejected(.overloaded(_, 32768)) = $0 { true } else { false } }.count }
+        let overloaded = answers.withLock {
+            $0.filter { if case .rejected(.overloaded(_, 32768)) = $0 { true } else { false } }.count
+        }
         #expect(overloaded >= 30)
         release.signal()
         log.close()
@@ -147,7 +153,9 @@ struct LaneLogTests {
         #expect(throws: WALError.offsetOutOfRange(offset: 0, logStartOffset: start, highWatermark: 80)) {
             try log.fetch(topic: "gnss", partition: 0, offset: 0, maxBytes: 100)
         }
-        await #expect(throws: WALError.self) { try await log.recordPlan(UploadPlan(sequence: 10, firstLSN: 1, lastLSN: 2)) }
+        await #expect(throws: WALError.self) {
+            try await log.recordPlan(UploadPlan(sequence: 10, firstLSN: 1, lastLSN: 2))
+        }
         log.close()
         await #expect(throws: WALError.closed) { try await log.recordUploaded(sequence: 1, lastLSN: last) }
         (log, _) = try openLane(directory)
@@ -200,7 +208,9 @@ struct LaneLogTests {
         log.close()
     }
 
-    @Test("a file system without O_DIRECT is good enough", .enabled(if: FileManager.default.isWritableFile(atPath: "/dev/shm")))
+    @Test(
+        "a file system without O_DIRECT is good enough",
+        .enabled(if: FileManager.default.isWritableFile(atPath: "/dev/shm")))
     func withoutDirect() async throws {
         let memory = TemporaryDirectory(under: "/dev/shm")
         let (log, _) = try openLane(memory)
@@ -212,7 +222,8 @@ struct LaneLogTests {
     @Test("a setting that cannot work is refused by name")
     func settings() {
         for change in [
-            { $0.segmentSizeBytes = 1000 }, { $0.groupBytesMax = 5000 }, { $0.quotaBytes = 1 }, { $0.pendingBytesMax = 1 },
+            { $0.segmentSizeBytes = 1000 }, { $0.groupBytesMax = 5000 }, { $0.quotaBytes = 1 },
+            { $0.pendingBytesMax = 1 },
             { $0.groupBytesMax = 1 << 20 }, { $0.producersMax = 0 }, { $0.commitWindow = .seconds(60) },
         ] as [(inout LaneConfiguration) -> Void] {
             #expect(throws: WALError.self) { try openLane(directory, change) }

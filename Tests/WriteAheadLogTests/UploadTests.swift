@@ -74,7 +74,8 @@ struct UploadTests {
         let rows = core.partitions
         #expect(rows[0].highWatermark == 4 && rows[0].logStartOffset == 4)
         #expect(rows[1].highWatermark == 480 && rows[1].logStartOffset > 400)
-        #expect(core.commit([Make.entry("early", records: 4, producerID: 9, sequence: 0)]) == [.duplicate(baseOffset: 0)])
+        #expect(
+            core.commit([Make.entry("early", records: 4, producerID: 9, sequence: 0)]) == [.duplicate(baseOffset: 0)])
         let files = try disk.list().count
         #expect(files <= 2 + core.configuration.spareSegmentsMax)
     }
@@ -101,7 +102,8 @@ struct UploadTests {
         var last = AppendOutcome.duplicate(baseOffset: 0)
         var accepted = 0
         for number in 0..<200 {
-            last = core.commit([Make.entry(bytes: 9000, text: "\(number)", producerID: 3, sequence: Int32(accepted))])[0]
+            last =
+                core.commit([Make.entry(bytes: 9000, text: "\(number)", producerID: 3, sequence: Int32(accepted))])[0]
             if last.lsn == nil { break }
             accepted += 1
         }

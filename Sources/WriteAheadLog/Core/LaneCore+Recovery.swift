@@ -4,8 +4,8 @@ import NIOCore
 extension LaneCore {
     /// Reads the directory and takes up where the log ended. Throws only when the directory itself cannot be listed.
     ///
-    /// The newest readable checkpoint gives the state, the frames after it bring it up to date; older segments are looked
-    /// at by their first block only. Call once, before anything else.
+    /// The newest readable checkpoint gives the state, the frames after it bring it up to date; older segments are
+    /// looked at by their first block only. Call once, before anything else.
     public mutating func recover() throws(WALError) -> RecoveryReport {
         var report = RecoveryReport()
         report.lane = configuration.name
@@ -34,7 +34,8 @@ extension LaneCore {
     private mutating func takeSpares(_ entries: [DiskEntry], _ report: inout RecoveryReport) {
         for entry in entries {
             let isSpare = SegmentName.isSpare(entry.name)
-            let fits = entry.sizeBytes == configuration.segmentSizeBytes && spares.count < configuration.spareSegmentsMax
+            let fits =
+                entry.sizeBytes == configuration.segmentSizeBytes && spares.count < configuration.spareSegmentsMax
             if isSpare, fits {
                 spares.append(entry.name)
             } else if isSpare || SegmentName.isUnfinished(entry.name) {
@@ -138,8 +139,8 @@ extension LaneCore {
         }
     }
 
-    /// Segments before the base are not scanned. Only where a file is missing or unreadable the one before it is walked to
-    /// its end, to learn whether LSNs were lost.
+    /// Segments before the base are not scanned. Only where a file is missing or unreadable the one before it is walked
+    /// to its end, to learn whether LSNs were lost.
     private mutating func findOldGaps(before base: Int, _ window: ScanWindow<D>, _ report: inout RecoveryReport) {
         let readable = segments.indices.filter { $0 <= base && segments[$0].isReadable }
         for (place, following) in zip(readable, readable.dropFirst()) {

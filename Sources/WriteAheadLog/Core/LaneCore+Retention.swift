@@ -33,12 +33,13 @@ extension LaneCore {
         return kept >= retention.keepBytes
     }
 
-    /// Renames the file to a spare, or removes it. It is used again only when its old name is gone for sure; otherwise it
-    /// stays aside until the next start.
+    /// Renames the file to a spare, or removes it. It is used again only when its old name is gone for sure; otherwise
+    /// it stays aside until the next start.
     private mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
         let name = SegmentName.live(segment.sequence)
         let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
-        let spare = isReusable && spares.count < configuration.spareSegmentsMax ? SegmentName.spare(segment.sequence) : nil
+        let spare =
+            isReusable && spares.count < configuration.spareSegmentsMax ? SegmentName.spare(segment.sequence) : nil
         if let spare { try disk.rename(name, to: spare) } else { try disk.remove(name) }
         do throws(DiskError) {
             try disk.syncDirectory()
@@ -60,7 +61,7 @@ extension LaneCore {
 
     /// The checkpoint at the head of a segment, nil when it cannot be read.
     func readCheckpoint(_ segment: LiveSegment<D.File>) -> LaneState? {
-        let window = ScanWindow(disk: disk)
+        let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
         var scan = SegmentScan(
             window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
             endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)

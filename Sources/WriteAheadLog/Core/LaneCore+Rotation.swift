@@ -36,7 +36,8 @@ extension LaneCore {
         return .quotaReached(.quotaExceeded(usedBytes: used, quotaBytes: configuration.quotaBytes))
     }
 
-    /// A write or sync failed in the newest segment: what it holds beyond the tail is unknown, so it is never written again.
+    /// A write or sync failed in the newest segment: what it holds beyond the tail is unknown, so it is never written
+    /// again.
     mutating func giveUpSegment(_ error: DiskError) {
         mustRotate = true
         isFailing = true
@@ -141,8 +142,8 @@ extension LaneCore {
         }
     }
 
-    /// The name may or may not be on disk. Unless it is surely gone, the segment before it takes no more frames, because
-    /// recovery would take them for dead.
+    /// The name may or may not be on disk. Unless it is surely gone, the segment before it takes no more frames,
+    /// because recovery would take them for dead.
     private mutating func withdraw(_ names: String...) {
         do throws(DiskError) {
             for name in names { try disk.remove(name) }

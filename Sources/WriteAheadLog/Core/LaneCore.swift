@@ -1,9 +1,10 @@
 import NIOCore
 
-/// The lane without threads: admits entries, writes groups, rotates and frees segments, recovers. One owner, blocking calls.
+/// The lane without threads: admits entries, writes groups, rotates and frees segments, recovers. One owner, blocking
+/// calls.
 ///
-/// `LaneLog` drives it from its writer thread; simulation drives it directly, on a simulated disk. Nothing in here asks for
-/// the time or for randomness: `saltSeed` is handed in, times come with the entries.
+/// `LaneLog` drives it from its writer thread; simulation drives it directly, on a simulated disk. Nothing in here asks
+/// for the time or for randomness: `saltSeed` is handed in, times come with the entries.
 public struct LaneCore<D: Disk> {
     public let configuration: LaneConfiguration
     public let disk: D

@@ -65,11 +65,13 @@ final class Staging {
     /// Closes the group: header in front, zeros up to the block boundary. What to write, lead included.
     func finish() -> UnsafeRawBufferPointer {
         let header = GroupHeader(
-            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence, salt: salt)
+            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence, salt: salt
+        )
         header.encode(into: UnsafeMutableRawBufferPointer(rebasing: memory[leadBytes...]))
         let total = leadBytes + header.groupBytes
         reserve(total)
-        UnsafeMutableRawBufferPointer(rebasing: memory[usedBytes..<total]).initializeMemory(as: UInt8.self, repeating: 0)
+        UnsafeMutableRawBufferPointer(rebasing: memory[usedBytes..<total]).initializeMemory(
+            as: UInt8.self, repeating: 0)
         return UnsafeRawBufferPointer(rebasing: memory[..<total])
     }
 

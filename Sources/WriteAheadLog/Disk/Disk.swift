@@ -1,8 +1,9 @@
 /// All that the log may ask of a disk: one directory, flat names, blocking calls.
 ///
 /// `LocalDisk` in production, `SimulatedDisk` in tests. A write is durable after a later `sync` of the same file
-/// returned; a created or renamed name is durable after `syncDirectory` returned. Offsets, lengths and addresses of writes
-/// are multiples of 4096. `read`, `dropCache` and `create` may be called from any thread; the rest by the one writer.
+/// returned; a created or renamed name is durable after `syncDirectory` returned. Offsets, lengths and addresses of
+/// writes are multiples of 4096. `read`, `dropCache` and `create` may be called from any thread; the rest by the one
+/// writer.
 public protocol Disk: Sendable {
     associatedtype File: Sendable
 

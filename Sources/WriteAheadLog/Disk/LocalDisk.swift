@@ -2,7 +2,8 @@ import CUring
 import Glibc
 import Synchronization
 
-/// A directory of a local file system. Groups go through io_uring when the kernel permits it, else pwrite and fdatasync.
+/// A directory of a local file system. Groups go through io_uring when the kernel permits it, else pwrite and
+/// fdatasync.
 public final class LocalDisk: Disk {
     public let directory: String
     private let ring: Mutex<RingWriter?>

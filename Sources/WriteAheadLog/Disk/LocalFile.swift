@@ -2,7 +2,8 @@ import CUring
 import Glibc
 import Synchronization
 
-/// One segment file: a descriptor for the writer (O_DIRECT where it goes) and one for readers, both opened when first used.
+/// One segment file: a descriptor for the writer (O_DIRECT where it goes) and one for readers, both opened when first
+/// used.
 public final class LocalFile: Sendable {
     let path: String
     let name: String
@@ -50,7 +51,8 @@ public final class LocalFile: Sendable {
         }
     }
 
-    /// Runs `body` with the readers' descriptor, which cannot be closed meanwhile. True in `opened` when it was opened now.
+    /// Runs `body` with the readers' descriptor, which cannot be closed meanwhile. True in `opened` when it was opened
+    /// now.
     func reading<T: Sendable>(
         _ body: (Int32) -> Result<T, DiskError>
     ) throws(DiskError) -> (value: T, opened: Bool) {

@@ -1,7 +1,8 @@
 import CUring
 
 /// One io_uring that carries a write and the fdatasync linked to it; one pair at a time.
-struct RingWriter: ~Copyable, @unchecked Sendable {  // The ring belongs to whoever holds this value, and it cannot be copied.
+/// Unchecked because the ring belongs to whoever holds this value, and it cannot be copied.
+struct RingWriter: ~Copyable, @unchecked Sendable {
     enum Step: Equatable {
         case done
         /// Some bytes went; the kernel then cancelled the fdatasync. Write the rest and sync.
@@ -15,7 +16,7 @@ struct RingWriter: ~Copyable, @unchecked Sendable {  // The ring belongs to whoe
         var errno: Int32
     }
 
-    private let ring: OpaquePointer
+    fileprivate let ring: OpaquePointer
 
     static func open() -> sending Opening {
         var code: Int32 = 0
@@ -27,8 +28,6 @@ struct RingWriter: ~Copyable, @unchecked Sendable {  // The ring belongs to whoe
         case success(RingWriter)
         case failure(Refusal)
     }
-
-    private init(ring: OpaquePointer) { self.ring = ring }
 
     deinit { cairn_ring_close(ring) }
 

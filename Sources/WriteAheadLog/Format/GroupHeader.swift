@@ -40,7 +40,9 @@ struct GroupHeader: Equatable {
         usedBytes = Int(bytes.field(UInt32.self, at: 16))
         groupBytes = Int(bytes.field(UInt32.self, at: 20))
         firstLSN = bytes.field(at: 24)
-        guard usedBytes >= Self.sizeBytes, usedBytes <= groupBytes, groupBytes % Block.sizeBytes == 0 else { return nil }
+        guard usedBytes >= Self.sizeBytes, usedBytes <= groupBytes, groupBytes % Block.sizeBytes == 0 else {
+            return nil
+        }
     }
 
     /// Nil unless the header belongs to this very use of the segment file.

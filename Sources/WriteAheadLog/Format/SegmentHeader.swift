@@ -14,7 +14,8 @@ struct SegmentHeader: Equatable {
     var firstLSN: UInt64
 
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
-        UnsafeMutableRawBufferPointer(rebasing: bytes[..<Block.sizeBytes]).initializeMemory(as: UInt8.self, repeating: 0)
+        UnsafeMutableRawBufferPointer(rebasing: bytes[..<Block.sizeBytes]).initializeMemory(
+            as: UInt8.self, repeating: 0)
         bytes.set(Self.magic, at: 0)
         bytes.set(Self.version, at: 8)
         bytes.set(sequence, at: 16)

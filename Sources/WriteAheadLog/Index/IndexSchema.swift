@@ -10,7 +10,8 @@ enum IndexSchema {
     static let tables = """
         CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE segments(
-            sequence INTEGER PRIMARY KEY, salt INTEGER NOT NULL, first_lsn INTEGER NOT NULL, size_bytes INTEGER NOT NULL);
+            sequence INTEGER PRIMARY KEY, salt INTEGER NOT NULL, first_lsn INTEGER NOT NULL,
+            size_bytes INTEGER NOT NULL);
         CREATE TABLE partitions(
             id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, UNIQUE(topic, partition));
         CREATE TABLE batches(

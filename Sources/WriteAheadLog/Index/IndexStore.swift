@@ -62,16 +62,13 @@ final class IndexStore {
         name: (Int) -> PartitionName?
     ) throws(Failure) {
         try connection.transaction { () throws(Failure) in
+            let insert = try connection.statement("INSERT OR REPLACE INTO batches VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
             for entry in entries {
                 guard let partition = try identifier(of: entry.partition, name: name) else { continue }
-                try connection.run(
-                    "INSERT OR REPLACE INTO batches VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        .integer(Int64(bitPattern: entry.lsn)), .integer(Int64(bitPattern: entry.segment)),
-                        .integer(Int64(entry.offsetBytes)), .integer(Int64(entry.frameBytes)), .integer(partition),
-                        .integer(entry.baseOffset), .integer(Int64(entry.recordCount)),
-                        .integer(entry.maxTimestampMs),
-                    ])
+                try connection.insert(
+                    insert, Int64(bitPattern: entry.lsn),
+                    Int64(bitPattern: entry.segment), Int64(entry.offsetBytes), Int64(entry.frameBytes), partition,
+                    entry.baseOffset, Int64(entry.recordCount), entry.maxTimestampMs)
             }
             try set("indexed_through_lsn", through)
             guard let last else { return }
@@ -94,7 +91,12 @@ final class IndexStore {
             }
             let floor = Int64(bitPattern: facts.firstLSN)
             try connection.run("DELETE FROM batches WHERE lsn < ?", [.integer(floor)])
-            try connection.run("DELETE FROM uploads WHERE last_lsn < ? AND uploaded = 1 AND sequence < (SELECT max(sequence) FROM uploads)", [.integer(floor)])
+            try connection.run(
+                """
+                DELETE FROM uploads
+                WHERE last_lsn < ? AND uploaded = 1 AND sequence < (SELECT max(sequence) FROM uploads)
+                """,
+                [.integer(floor)])
             guard let producers = facts.producers else { return }
             try connection.execute("DELETE FROM producers")
             for producer in producers {

@@ -1,7 +1,7 @@
 import DequeModule
 
-/// Durable batches that are not in the index file yet, by LSN and by partition; bounded, the oldest drop out first and are
-/// then read from the segments.
+/// Durable batches that are not in the index file yet, by LSN and by partition; bounded, the oldest drop out first and
+/// are then read from the segments.
 struct IndexTail {
     let limit: Int
     private(set) var queue = Deque<IndexEntry>()

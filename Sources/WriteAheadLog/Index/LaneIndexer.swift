@@ -1,8 +1,8 @@
 /// Keeps the index file of a lane up to date on its own thread, off the path of acks, and answers lookups.
 ///
-/// The writer hands over what each commit made durable; it goes into a bounded list first, which serves lookups at the tail,
-/// and is written in large transactions. What the list cannot hold, and what a missing or stale file lacks, is read back from
-/// the segments. Failure of SQLite costs lookups of old offsets, never data.
+/// The writer hands over what each commit made durable; it goes into a bounded list first, which serves lookups at the
+/// tail, and is written in large transactions. What the list cannot hold, and what a missing or stale file lacks, is
+/// read back from the segments. Failure of SQLite costs lookups of old offsets, never data.
 final class LaneIndexer: Sendable {
     struct Work {
         var tail: IndexTail
@@ -88,7 +88,8 @@ final class LaneIndexer: Sendable {
             guard let work else { return }
             switch work {
             case .makeSpare: makeSpare()
-            case .catchUp(let from, let upTo): attempt { () throws(SQLiteConnection.Failure) in try catchUp(from: from, upTo: upTo) }
+            case .catchUp(let from, let upTo):
+                attempt { () throws(SQLiteConnection.Failure) in try catchUp(from: from, upTo: upTo) }
             case .flush: attempt { () throws(SQLiteConnection.Failure) in try flush() }
             case .rebuild: attempt { () throws(SQLiteConnection.Failure) in try rebuild() }
             }
@@ -243,7 +244,9 @@ final class LaneIndexer: Sendable {
         _ store: Monitor<IndexStore?>, _ body: (IndexStore) throws(SQLiteConnection.Failure) -> T
     ) throws(SQLiteConnection.Failure) -> T {
         let result: Result<T, SQLiteConnection.Failure> = store.withLock { store in
-            guard let store else { return .failure(SQLiteConnection.Failure(code: 1, message: "no index file is open")) }
+            guard let store else {
+                return .failure(SQLiteConnection.Failure(code: 1, message: "no index file is open"))
+            }
             do throws(SQLiteConnection.Failure) { return .success(try body(store)) } catch { return .failure(error) }
         }
         return try result.get()
@@ -256,7 +259,9 @@ extension LaneIndexer.Work {
         indexedThrough + 1 < tail.floorLSN ? (indexedThrough + 1, tail.floorLSN - 1) : nil
     }
 
-    var isUrgent: Bool { tail.count >= LaneIndexer.flushCount || wantsSpare || hole != nil || mustRebuild || tail.count == 1 }
+    var isUrgent: Bool {
+        tail.count >= LaneIndexer.flushCount || wantsSpare || hole != nil || mustRebuild || tail.count == 1
+    }
 
     fileprivate mutating func nextTask(at now: UInt64) -> Monitor<Self>.Step<LaneIndexer.Task?> {
         if isClosing, retryAtNs > now { return .done(nil) }

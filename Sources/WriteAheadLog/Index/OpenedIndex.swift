@@ -3,8 +3,8 @@ struct OpenedIndex {
     var store: IndexStore?
     var indexedThrough: UInt64 = 0
 
-    /// Opens the file or begins a new one; says in the report what there is to do. When the file knows more than the segments
-    /// do, the newest segment has been lost: the lane then goes on after what the file knows.
+    /// Opens the file or begins a new one; says in the report what there is to do. When the file knows more than the
+    /// segments do, the newest segment has been lost: the lane then goes on after what the file knows.
     init<D: Disk>(_ directory: String, _ core: inout LaneCore<D>, _ report: inout RecoveryReport) {
         let first = core.segments.first?.firstLSN ?? core.durableLSN + 1
         do throws(SQLiteConnection.Failure) {

@@ -66,6 +66,27 @@ final class SQLiteConnection {
         }
     }
 
+    /// A prepared statement to be run many times with `insert`; valid while this connection lives.
+    func statement(_ sql: StaticString) throws(Failure) -> OpaquePointer { try prepared(sql.description) }
+
+    /// Runs a statement without rows whose parameters are all integers: the hot path of the index.
+    func insert(
+        _ statement: OpaquePointer, _ a: Int64, _ b: Int64, _ c: Int64, _ d: Int64, _ e: Int64, _ f: Int64, _ g: Int64,
+        _ h: Int64
+    ) throws(Failure) {
+        sqlite3_bind_int64(statement, 1, a)
+        sqlite3_bind_int64(statement, 2, b)
+        sqlite3_bind_int64(statement, 3, c)
+        sqlite3_bind_int64(statement, 4, d)
+        sqlite3_bind_int64(statement, 5, e)
+        sqlite3_bind_int64(statement, 6, f)
+        sqlite3_bind_int64(statement, 7, g)
+        sqlite3_bind_int64(statement, 8, h)
+        let code = sqlite3_step(statement)
+        sqlite3_reset(statement)
+        if code != SQLITE_DONE { throw failure() }
+    }
+
     /// The integer in the first column of the first row.
     func integer(_ sql: StaticString, _ values: [Value] = []) throws(Failure) -> Int64? {
         var found: Int64?

@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// Holds `<directory>/lock` with flock(2) while it lives, so that two processes never open one log. The kernel lets go of it
-/// when the process dies, however it dies.
+/// Holds `<directory>/lock` with flock(2) while it lives, so that two processes never open one log. The kernel lets go
+/// of it when the process dies, however it dies.
 public final class DirectoryLock: Sendable {
     private let descriptor: Mutex<Int32>
 

@@ -3,8 +3,8 @@ import NIOCore
 
 /// Reading by offset, for consumers on the site.
 extension LaneLog {
-    /// Batches of one partition from the one that holds `offset` on, at least one if there is any, base offsets patched in.
-    /// Offsets that were lost to corruption are jumped over.
+    /// Batches of one partition from the one that holds `offset` on, at least one if there is any, base offsets patched
+    /// in. Offsets that were lost to corruption are jumped over.
     public func fetch(
         topic: String, partition: Int32, offset: Int64, maxBytes: Int
     ) throws(WALError) -> LocalFetch {
@@ -45,7 +45,9 @@ extension LaneLog {
             try store.firstBatch(of: name, place: place, timestampMs: timestampMs)
         }
         if indexed == nil, hole != nil { throw stillIndexing() }
-        guard let entry = indexed ?? tailEntry, let batch = try load(entry, of: name, in: published.view) else { return nil }
+        guard let entry = indexed ?? tailEntry, let batch = try load(entry, of: name, in: published.view) else {
+            return nil
+        }
         let found = Self.firstRecord(of: batch, timestampMs: timestampMs)
         return (max(found.offset, row.logStart), found.timestampMs)
     }

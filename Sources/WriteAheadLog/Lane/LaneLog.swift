@@ -5,10 +5,11 @@ import Synchronization
 /// The durable log of one lane: what every positive answer of a gateway rests on.
 ///
 /// - Shape: record batches in, record batches out; each gets an LSN of the lane and offsets of its topic-partition.
-/// - Durability: an append's completion runs after the fdatasync that covers it. All that waits when the writer becomes free
-///   is one group: one write, one fdatasync.
+/// - Durability: an append's completion runs after the fdatasync that covers it. All that waits when the writer becomes
+///   free is one group: one write, one fdatasync.
 /// - Order: calls apply in the order made; the entries of one call stay together.
-/// - Bounds: `pendingBytesMax` before the writer, `quotaBytes` on disk; beyond them appends are rejected, nothing is dropped.
+/// - Bounds: `pendingBytesMax` before the writer, `quotaBytes` on disk; beyond them appends are rejected, nothing is
+///   dropped.
 /// - Errors: `AppendRejection` per entry, ``WALError`` elsewhere. Files: this module's README.
 public final class LaneLog: LaneSource {
     public let configuration: LaneConfiguration
@@ -21,8 +22,8 @@ public final class LaneLog: LaneSource {
     /// Gaps already counted, so that reading one twice alarms once.
     private let knownGaps = Mutex<Set<UInt64>>([])
 
-    /// Opens or makes the lane, and accepts appends when it returns. Data in the files never makes it fail: what is broken is
-    /// in the report. Throws for a bad setting, a directory in use, or one that cannot be listed.
+    /// Opens or makes the lane, and accepts appends when it returns. Data in the files never makes it fail: what is
+    /// broken is in the report. Throws for a bad setting, a directory in use, or one that cannot be listed.
     public static func open(
         _ configuration: LaneConfiguration
     ) throws(WALError) -> (log: LaneLog, report: RecoveryReport) {
@@ -98,8 +99,9 @@ public final class LaneLog: LaneSource {
 
     // MARK: Appending
 
-    /// Queues the entries. `completion` is called once, on the writer's thread, after the fdatasync, with one outcome per
-    /// entry; it must not block. When nothing was queued (`.overloaded`, `.closed`) it is called before this returns.
+    /// Queues the entries. `completion` is called once, on the writer's thread, after the fdatasync, with one outcome
+    /// per entry; it must not block. When nothing was queued (`.overloaded`, `.closed`) it is called before this
+    /// returns.
     public func append(_ entries: [LogEntry], completion: @escaping @Sendable ([AppendOutcome]) -> Void) {
         var bytes = 0
         var records: UInt64 = 0
@@ -190,7 +192,8 @@ public final class LaneLog: LaneSource {
 }
 
 /// Carries the core to the writer's thread, which takes it once.
-private final class Handover: @unchecked Sendable {  // Filled before the thread starts, emptied by it, touched by nobody else.
+/// Unchecked because it is filled before that thread starts, emptied by it, and touched by nobody else.
+private final class Handover: @unchecked Sendable {
     private var core: LaneCore<LocalDisk>?
 
     init(_ core: LaneCore<LocalDisk>) { self.core = core }

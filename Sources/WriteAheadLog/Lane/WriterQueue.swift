@@ -88,8 +88,8 @@ final class WriterQueue: Sendable {
         monitor.withLock { $0.pendingBytes -= bytes }
     }
 
-    /// Waits for work. After `lastNs`, the start of the last group, a new group starts at once when the window has passed,
-    /// when a whole group waits, or when somebody waits for a control frame.
+    /// Waits for work. After `lastNs`, the start of the last group, a new group starts at once when the window has
+    /// passed, when a whole group waits, or when somebody waits for a control frame.
     func take(lastNs: UInt64) -> Work {
         let group = groupBytesMax
         let earliest = lastNs + windowNs

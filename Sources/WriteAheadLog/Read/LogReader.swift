@@ -44,8 +44,8 @@ final class LogReader<D: Disk>: Sendable {
         return slice
     }
 
-    /// A device that cannot read a block today may tomorrow, so errors go to the caller first, who comes back later; but a
-    /// block that stays unreadable must not hold up the lane for ever.
+    /// A device that cannot read a block today may tomorrow, so errors go to the caller first, who comes back later;
+    /// but a block that stays unreadable must not hold up the lane for ever.
     private func isHopeless(_ lsn: UInt64) -> Bool {
         cache.withLock { $0.failedLSN == lsn && $0.failures >= Self.failuresMax }
     }

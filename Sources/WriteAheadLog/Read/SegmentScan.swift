@@ -1,10 +1,11 @@
 import CChecksum
 import NIOCore
 
-/// Walks the frames of one segment in order, verifying each, and says what is missing. Bounded memory, no decisions kept.
+/// Walks the frames of one segment in order, verifying each, and says what is missing. Bounded memory, no decisions
+/// kept.
 ///
-/// What counts as loss is decided by LSNs, which are dense: bad bytes between two groups whose LSNs join up are the remains
-/// of a write that was never acknowledged; if LSNs are missing between them, the bytes are quarantined.
+/// What counts as loss is decided by LSNs, which are dense: bad bytes between two groups whose LSNs join up are the
+/// remains of a write that was never acknowledged; if LSNs are missing between them, the bytes are quarantined.
 struct SegmentScan<D: Disk> {
     enum Item {
         case frame(Frame)
@@ -189,7 +190,9 @@ struct SegmentScan<D: Disk> {
     }
 
     /// Follows the bad frame's length, which may be right though its contents are not, to a frame that verifies.
-    private func frameAfterBad(_ current: GroupCursor, expected: UInt64) throws(DiskError) -> (offset: Int, lsn: UInt64)? {
+    private func frameAfterBad(_ current: GroupCursor, expected: UInt64) throws(DiskError) -> (
+        offset: Int, lsn: UInt64
+    )? {
         let head = try window.bytes(at: current.cursor, count: 4)
         guard head.count == 4 else { return nil }
         let length = Int(head.field(UInt32.self, at: 0))

@@ -1,11 +1,13 @@
 import Glibc
 import Synchronization
 
-/// A disk in memory that can lose power: what was not synced is then lost, torn or kept, by the caller's random numbers.
+/// A disk in memory that can lose power: what was not synced is then lost, torn or kept, by the caller's random
+/// numbers.
 ///
-/// Reads see everything written, as a page cache would show it. A name made or changed is durable after `syncDirectory`; at
-/// a crash a prefix of the changes since then survives, as with a journaling file system. A failed sync leaves its writes
-/// in doubt for good (a later good sync does not cover them), as Linux does. Same calls and same numbers, same outcome.
+/// Reads see everything written, as a page cache would show it. A name made or changed is durable after
+/// `syncDirectory`; at a crash a prefix of the changes since then survives, as with a journaling file system. A failed
+/// sync leaves its writes in doubt for good (a later good sync does not cover them), as Linux does. Same calls and same
+/// numbers, same outcome.
 public final class SimulatedDisk: Disk {
     public struct File: Sendable {
         fileprivate let inode: Int
@@ -280,8 +282,8 @@ public final class SimulatedDisk: Disk {
 }
 
 extension SimulatedDisk.State {
-    /// Counts an operation and lets it fail if it is meant to. With power off inside it, the caller's effect still lands
-    /// among the unsynced things for writes, which call `enter` last.
+    /// Counts an operation and lets it fail if it is meant to. With power off inside it, the caller's effect still
+    /// lands among the unsynced things for writes, which call `enter` last.
     fileprivate mutating func enter(
         _ operation: DiskError.Operation, _ name: String, _ failing: WritableKeyPath<SimulatedDisk.Faults, Int>
     ) throws(DiskError) {
@@ -294,7 +296,8 @@ extension SimulatedDisk.State {
     }
 
     fileprivate mutating func write(_ file: SimulatedDisk.File, _ bytes: [UInt8], at offset: Int) throws(DiskError) {
-        precondition(offset % Block.sizeBytes == 0 && bytes.count % Block.sizeBytes == 0, "unaligned write at \(offset)")
+        precondition(
+            offset % Block.sizeBytes == 0 && bytes.count % Block.sizeBytes == 0, "unaligned write at \(offset)")
         let wasOff = isOff
         defer {
             // Even a failing write may have reached the medium in part.

@@ -38,7 +38,9 @@ struct LaneState: Sendable {
         var producers: [(key: ProducerTable.Key, row: ProducerTable.Row?)] = []
     }
 
-    mutating func begin() { undo = Undo(nextLSN: nextLSN, lastBatchLSN: lastBatchLSN, partitionCount: partitions.count) }
+    mutating func begin() {
+        undo = Undo(nextLSN: nextLSN, lastBatchLSN: lastBatchLSN, partitionCount: partitions.count)
+    }
 
     mutating func keep() {
         undo = nil
