@@ -50,9 +50,9 @@ class Process:
 
     def __init__(self, name, arguments, directory, environment=None):
         self.name, self.arguments, self.directory = name, [str(a) for a in arguments], Path(directory)
-        self.environment = {**os.environ, **(environment or {})}
-        for variable in ("CAIRN_VENV", "CAIRN_BINARY", "CAIRN_PYTHON"):
-            self.environment.pop(variable, None)
+        # Variables that begin with CAIRN_ are settings of cairn; those of the tests are none.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}
+        self.environment = {**inherited, **(environment or {})}
         self.log = self.directory / f"{name}.log"
         self.child = None
 

@@ -91,7 +91,8 @@ def test_tail_prints_decoded_records(launch, directory_store):
 
 def test_wal_inspect_verify_and_rebuild(launch, directory_store, tmp_path):
     edge = launch(Edge, ["--uplink-enabled", "false"])
-    produce_confluent(edge.bootstrap, "sensor.x", 3000)
+    for _ in range(3):  # At least three group commits, each at a 4 KiB boundary.
+        produce_confluent(edge.bootstrap, "sensor.x", 1000)
     edge.kill()
     shown = cairn("wal", "inspect", edge.data)
     assert shown.returncode == 0 and "standard" in shown.stdout, shown.stderr
@@ -104,11 +105,12 @@ def test_wal_inspect_verify_and_rebuild(launch, directory_store, tmp_path):
     assert list(edge.data.rglob("*.sqlite"))
     segment = max((p for p in edge.data.rglob("*.seg") if "standard" in str(p)), key=lambda p: p.stat().st_mtime)
     with open(segment, "r+b") as raw:
-        raw.seek(4096 + 200)
+        raw.seek(8192 + 300)  # Behind header and checkpoint: the first batch.
         raw.write(b"\xff\xff\xff\xff")
     broken = cairn("wal", "verify", edge.data)
-    assert broken.returncode != 0 and segment.name in broken.stdout + broken.stderr
+    assert broken.returncode == 1 and "DAMAGED" in broken.stdout
     edge.start()
+    produce_confluent(edge.bootstrap, "sensor.x", 10)
 
 
 def test_a_wrong_configuration_is_refused_by_name_line_and_reason(tmp_path):

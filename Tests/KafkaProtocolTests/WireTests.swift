@@ -94,6 +94,14 @@ struct WireTests {
         }
     }
 
+    @Test("bytes after a request are passed over: librdkafka 2.16 sends three with Metadata 13 for all topics")
+    func trailingBytesOfRealClients() throws {
+        var bytes = ByteBuffer(bytes: [0, 0, 0, 0, 0, 0, 0])
+        let request = try decodeRequest(MetadataRequest.self, from: &bytes, version: 13)
+        #expect(request.topics == nil)
+        #expect(!request.allowsAutoTopicCreation)
+    }
+
     @Test("a large record set is a chunk of its own that shares the storage it came in")
     func references() throws {
         let records = SeededRandom(seed: 1).withBytes(10_000)
