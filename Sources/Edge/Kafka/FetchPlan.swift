@@ -117,15 +117,36 @@ extension FetchPlan {
         let roomBytes = min(roomBytes, partition.bytesMax)
         guard isFirst || roomBytes > 0 || partition.offset > offsets.end else { return answer }
         do throws(WALError) {
-            let fetched = try place.lane.log.fetch(
-                topic: place.partition.topic, partition: place.partition.partition, offset: partition.offset,
-                maxBytes: max(1, roomBytes))
-            answer.set(PartitionOffsets(start: fetched.logStartOffset, end: fetched.highWatermark))
-            answer.take(fetched.batches, roomBytes: isFirst ? nil : roomBytes, version: version)
+            let batches = try Self.batches(
+                of: place.partition, in: place.lane, from: partition.offset, bytesMax: max(1, roomBytes))
+            answer.set(place.lane.offsets(of: place.partition))
+            answer.take(batches, roomBytes: isFirst ? nil : roomBytes, version: version)
         } catch {
             answer.errorCode = Self.code(error)
         }
         return answer
+    }
+
+    /// Everything from `offset` on that fits, at least one batch if there is any. The log answers with what one of its sources
+    /// has (file index, memory), so it is asked until it has no more.
+    private static func batches(
+        of partition: TopicPartition, in lane: Lane, from offset: Int64, bytesMax: Int
+    ) throws(WALError) -> [StoredBatch] {
+        var all: [StoredBatch] = []
+        var offset = offset
+        var bytes = 0
+        repeat {
+            let fetched = try lane.log.fetch(
+                topic: partition.topic, partition: partition.partition, offset: offset, maxBytes: bytesMax - bytes)
+            guard let last = fetched.batches.last else { break }
+            for batch in fetched.batches {
+                guard all.isEmpty || bytes + batch.batch.readableBytes <= bytesMax else { return all }
+                all.append(batch)
+                bytes += batch.batch.readableBytes
+            }
+            offset = last.baseOffset + Int64(last.header.lastOffsetDelta) + 1
+        } while bytes < bytesMax
+        return all
     }
 
     /// Codes after which a consumer asks again, save for an offset that is not there.
@@ -158,7 +179,9 @@ extension FetchResponse.Partition {
         }
         var all = ByteBuffer()
         all.reserveCapacity(batches.reduce(0) { $0 + $1.batch.readableBytes })
-        for batch in batches where all.readableBytes + batch.batch.readableBytes <= roomBytes ?? .max {
+        for batch in batches {
+            // What does not fit ends the answer: a smaller one behind it would leave a hole.
+            guard all.readableBytes + batch.batch.readableBytes <= roomBytes ?? .max else { break }
             all.writeImmutableBuffer(batch.batch)
         }
         records = all

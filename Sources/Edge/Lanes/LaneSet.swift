@@ -50,6 +50,9 @@ struct LaneSet {
         // A group fits twice into a segment, less what the segment keeps for control frames.
         let half = settings.segmentBytes * 15 / 32 / Block.sizeBytes * Block.sizeBytes
         configuration.groupBytesMax = min(configuration.groupBytesMax, half)
+        // A segment begins with a checkpoint of all producers and partitions, which small ones have less room for.
+        configuration.producersMax = min(configuration.producersMax, max(16, settings.segmentBytes / 2048))
+        configuration.partitionsMax = min(configuration.partitionsMax, max(16, settings.segmentBytes / 2048))
         return configuration
     }
 

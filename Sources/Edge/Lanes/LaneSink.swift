@@ -29,9 +29,10 @@ public final class LaneSink: TerminalSink {
         if records.isEmpty { return eventLoop.makeSucceededFuture(.durable) }
         do {
             let topic = try find(topic)
+            let waves = try waves(for: records, of: topic)
             let promise = eventLoop.makePromise(of: DeliveryOutcome.self)
             let delivery = LaneDelivery(
-                waves: try waves(for: records, of: topic), lane: lanes[topic.lane],
+                waves: waves, lane: lanes[topic.lane],
                 mailbox: mailboxes.mailbox(of: eventLoop), promise: promise)
             delivery.next()
             return promise.futureResult
