@@ -44,6 +44,25 @@ struct CorruptionTests {
         #expect(try again.core.readAll().batches.count == groups.count + 4)
     }
 
+    @Test("frames behind a cut never come back, even when what was written over the cut is damaged later")
+    func noReturn() throws {
+        var (core, _) = try Make.core(disk)
+        _ = core.commit((0..<4).map { Make.entry(bytes: 6000, text: "torn \($0)") })
+        let name = newest(core)
+        let torn = core.committed
+        disk.corrupt(name, at: torn[1].offsetBytes + 200) { $0 ^= 0xFF }
+        (core, _) = try Make.core(disk, seed: 2)
+        let healed = core.tailBytes
+        let written = core.commit((0..<2).map { Make.entry(bytes: 100, text: "over the cut \($0)") })
+        core.mustRotate = true
+        _ = core.commit([Make.entry(bytes: 100, text: "later")])
+        disk.corrupt(name, at: healed) { $0 ^= 0xFF }
+        let all = try Make.core(disk, seed: 3).core.readAll()
+        #expect(all.gaps == [LSNGap(firstLSN: written[0].lsn ?? 0, lastLSN: written[1].lsn ?? 0)])
+        let texts = all.batches.map { String(buffer: $0.batch) }
+        #expect(texts.count == 2 && texts[0].contains("torn 0") && texts[1].contains("later"))
+    }
+
     @Test("a tail torn in its very first frame leaves the log as it was before")
     func tornWhole() throws {
         var (core, _) = try Make.core(disk)

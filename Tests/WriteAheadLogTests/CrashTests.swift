@@ -103,6 +103,8 @@ private struct Rig {
             next[batch.partition] = batch.baseOffset + Int64(batch.header.recordCount)
             let known = acked[batch.partition]?[batch.baseOffset] ?? outstanding[batch.partition]?.batch
             #expect(batch.batch == known, "partition \(batch.partition), offset \(batch.baseOffset)")
+            // A reader has seen it now: it may never go away again.
+            acked[batch.partition, default: [:]][batch.baseOffset] = batch.batch
         }
         for (partition, batches) in acked {
             let start = core.logStart(partition)
@@ -138,6 +140,19 @@ struct CrashTests {
     @Test("an acknowledged append survives any power cut, once and in order", arguments: 0..<30 as Range<UInt64>)
     func powerCuts(block: UInt64) throws {
         for seed in block * 10..<block * 10 + 10 { _ = try Self.run(seed: seed) }
+    }
+
+    @Test("what a killed process left behind and recovery showed survives a power cut right after", arguments: 0..<10 as Range<UInt64>)
+    func killThenPowerCut(block: UInt64) throws {
+        for seed in block * 10..<block * 10 + 10 {
+            var rig = try Rig(seed: seed &+ 9000)
+            var faults = SimulatedDisk.Faults()
+            faults.powerOffAt = rig.disk.operations + Int.random(in: 1...60, using: &rig.random)
+            rig.disk.faults = faults
+            for _ in 0..<40 where !rig.disk.isOff { rig.produce() }
+            try rig.restart(powerCut: false)
+            try rig.restart(powerCut: true)
+        }
     }
 
     @Test("the same seed gives the same trace")

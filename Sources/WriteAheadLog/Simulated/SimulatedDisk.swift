@@ -314,7 +314,8 @@ extension SimulatedDisk.State {
         do throws(DiskError) {
             try enter(.sync, file.name, \.failingSyncs)
         } catch {
-            inodes[file.inode]?.doubt()
+            // With power off nothing has answered, and the writes are as they were.
+            if !isOff { inodes[file.inode]?.doubt() }
             throw error
         }
         inodes[file.inode]?.sync()
