@@ -52,7 +52,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML", "CommandLineArguments"]),
+        .package(
+            url: "https://github.com/apple/swift-configuration", from: "1.4.0",
+            traits: [.defaults, "YAML", "CommandLineArguments"]),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -79,7 +81,8 @@ let package = Package(
         + module(
             "Uplink",
             [
-                "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore, nioHTTP1,
+                "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore,
+                nioHTTP1,
                 httpClient, logging,
             ])
         + module(
@@ -98,7 +101,8 @@ let package = Package(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
-                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals, logging,
+                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
+                    logging,
                     httpClient, nioCore, nioPosix, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),

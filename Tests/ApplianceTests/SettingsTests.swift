@@ -51,7 +51,9 @@ struct SettingsTests {
 
     @Test("a value outside its range is refused")
     func range() async throws {
-        let found = try await problems(environment: ["CAIRN_UPLINK_CONCURRENCY": "99"]) { _ = $0.count("uplink.concurrency") }
+        let found = try await problems(environment: ["CAIRN_UPLINK_CONCURRENCY": "99"]) {
+            _ = $0.count("uplink.concurrency")
+        }
         #expect(
             found == [
                 "environment CAIRN_UPLINK_CONCURRENCY: uplink.concurrency: expected a whole number from 1 to 16, got '99'"
@@ -61,7 +63,9 @@ struct SettingsTests {
     @Test("unknown flags and CAIRN_ variables are refused by name")
     func unknownFlag() async throws {
         #expect(
-            try await problems(flags: ["--sitte", "A"]) == ["flag --sitte: --sitte: no such setting; did you mean --site?"])
+            try await problems(flags: ["--sitte", "A"]) == [
+                "flag --sitte: --sitte: no such setting; did you mean --site?"
+            ])
         #expect(
             try await problems(environment: ["CAIRN_SIET": "A"]) == [
                 "environment CAIRN_SIET: CAIRN_SIET: no such setting; did you mean CAIRN_SITE?"
@@ -127,7 +131,8 @@ struct SettingsTests {
             case .duration: _ = reader.duration(key.name)
             case .address: _ = reader.address(key.name)
             case .choice: _ = reader.choice(key.name)
-            case .list, .secretList: #expect(reader.list(key.name) == key.fallback.split(separator: ",").map(String.init))
+            case .list, .secretList:
+                #expect(reader.list(key.name) == key.fallback.split(separator: ",").map(String.init))
             }
         }
         try reader.finish()

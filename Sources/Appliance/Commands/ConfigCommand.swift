@@ -26,7 +26,8 @@ struct ConfigCommand: AsyncParsableCommand {
     }
 
     struct Check: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Says what is wrong with a configuration, and starts nothing.")
+        static let configuration = CommandConfiguration(
+            abstract: "Says what is wrong with a configuration, and starts nothing.")
         @Argument(help: "edge, cloud or up") var role: Role
         @Argument(help: "The YAML file.") var file: String
         @Argument(parsing: .allUnrecognized, help: "Settings as flags.") var settings: [String] = []

@@ -5,7 +5,8 @@ import ServiceLifecycle
 
 struct NullBrokerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "null-broker", abstract: "Acknowledges every produce and keeps nothing: the yardstick of the bench.",
+        commandName: "null-broker",
+        abstract: "Acknowledges every produce and keeps nothing: the yardstick of the bench.",
         shouldDisplay: false)
 
     @Option(help: "host:port") var listen = "127.0.0.1:9099"

@@ -6,7 +6,9 @@ struct SettingsOptions: ParsableArguments {
     @Option(name: .long, help: "YAML file with settings; 'cairn config example ROLE' prints one.")
     var config: String?
 
-    @Argument(parsing: .allUnrecognized, help: ArgumentHelp("Settings as flags, for example --kafka-listen 0.0.0.0:9092.", valueName: "setting"))
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("Settings as flags, for example --kafka-listen 0.0.0.0:9092.", valueName: "setting"))
     var settings: [String] = []
 
     /// - Throws: ``ExitCode`` 78 after it said what is wrong.

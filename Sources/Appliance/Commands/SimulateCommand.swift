@@ -8,11 +8,13 @@ struct SimulateCommand: AsyncParsableCommand {
 
     @Option(help: "NTRIP address of the gateway.") var ntrip = "127.0.0.1:2101"
     @Option(help: "Password of the mountpoints.") var password = "cairn"
-    @Flag(name: .customLong("ntrip-2"), help: "NTRIP version 2 (chunked POST) instead of version 1.") var version2 = false
+    @Flag(name: .customLong("ntrip-2"), help: "NTRIP version 2 (chunked POST) instead of version 1.") var version2 =
+        false
     @Option(help: "Kafka address of the gateway; empty: no producer.") var kafka = "127.0.0.1:9092"
     @Option(help: "How many stations.") var stations = 5
     @Option(help: "Between two epochs of a station, for example 1s.") var interval = "1s"
-    @Option(help: "Send this receiver capture, at the pace of its epochs, instead of synthetic stations.") var replay: String?
+    @Option(help: "Send this receiver capture, at the pace of its epochs, instead of synthetic stations.") var replay:
+        String?
     @Option(help: "Stop after so many seconds.") var seconds: Int?
 
     func run() async throws {
@@ -35,7 +37,8 @@ struct SimulateCommand: AsyncParsableCommand {
         guard let ntrip = try? SettingValue.address(ntrip) else {
             throw Complaint.say("--ntrip \(self.ntrip): expected host:port", Complaint.usage)
         }
-        guard let pause = try? SettingValue.duration(interval), pause >= .milliseconds(10), (1...10_000).contains(stations)
+        guard let pause = try? SettingValue.duration(interval), pause >= .milliseconds(10),
+            (1...10_000).contains(stations)
         else { throw Complaint.say("--interval is at least 10ms, --stations 1 to 10000", Complaint.usage) }
         if let replay {
             do {
@@ -46,6 +49,7 @@ struct SimulateCommand: AsyncParsableCommand {
         }
         let producer = (try? SettingValue.address(kafka)) ?? nil
         return Feed.stations(
-            stations, ntrip: ntrip, password: password, version2: version2, interval: pause, kafka: producer, logger: logger)
+            stations, ntrip: ntrip, password: password, version2: version2, interval: pause, kafka: producer,
+            logger: logger)
     }
 }

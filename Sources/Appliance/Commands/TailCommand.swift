@@ -1,11 +1,12 @@
 import ArgumentParser
-import KafkaProtocol
 import FoundationEssentials
+import KafkaProtocol
 import NIOPosix
 
 struct TailCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tail", abstract: "Prints the records of a topic as they come, decoded: RTCM, NMEA, UBX, text or bytes.")
+        commandName: "tail",
+        abstract: "Prints the records of a topic as they come, decoded: RTCM, NMEA, UBX, text or bytes.")
 
     @Argument(help: "The topic.") var topic: String
     @Option(help: "Kafka address of a cloud node or a gateway.") var bootstrap = "127.0.0.1:9093"

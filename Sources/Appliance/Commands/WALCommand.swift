@@ -61,7 +61,8 @@ struct WALCommand: AsyncParsableCommand {
 
     struct RebuildIndex: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "rebuild-index", abstract: "Makes the SQLite index anew from the segments. The gateway must be stopped.")
+            commandName: "rebuild-index",
+            abstract: "Makes the SQLite index anew from the segments. The gateway must be stopped.")
         @OptionGroup var place: Place
         func run() async throws {
             _ = try place.each { (lane: String) throws(WALError) in try Inspection.rebuildIndex(directory: lane) }

@@ -14,17 +14,25 @@ enum CloudKeys {
         SettingKey("kafka.connections-max", .count(1...100_000), "5000", "Connections beyond this are closed at once."),
         SettingKey("kafka.batch-bytes-max", .size(1024...(64 << 20)), "1048588", "Default of max.message.bytes."),
         SettingKey("kafka.auto-create", .flag, "true", "Create a topic when a client first names it."),
-        SettingKey("kafka.partitions", .count(1...10_000), "1", "Partitions of a topic that was created without a number."),
-        SettingKey("kafka.group-initial-delay", .duration, "3s", "group.initial.rebalance.delay.ms: wait for more members of a new group."),
+        SettingKey(
+            "kafka.partitions", .count(1...10_000), "1", "Partitions of a topic that was created without a number."),
+        SettingKey(
+            "kafka.group-initial-delay", .duration, "3s",
+            "group.initial.rebalance.delay.ms: wait for more members of a new group."),
     ]
 
     private static let data: [SettingKey] = [
-        SettingKey("produce.interval", .duration, "250ms", "A shared object is written at least so often while data comes."),
-        SettingKey("produce.object-bytes", .size((64 << 10)...(32 << 20)), "8MiB", "A shared object is written at this size."),
-        SettingKey("fetch.cache-bytes", .size((1 << 20)...(1 << 40)), "256MiB", "Memory for blocks of objects that readers use."),
+        SettingKey(
+            "produce.interval", .duration, "250ms", "A shared object is written at least so often while data comes."),
+        SettingKey(
+            "produce.object-bytes", .size((64 << 10)...(32 << 20)), "8MiB", "A shared object is written at this size."),
+        SettingKey(
+            "fetch.cache-bytes", .size((1 << 20)...(1 << 40)), "256MiB",
+            "Memory for blocks of objects that readers use."),
         SettingKey("retention.default", .duration, "7d", "Default of retention.ms."),
         SettingKey("retention.interval", .duration, "60s", "How often expired data is looked for."),
         SettingKey("retention.grace", .duration, "10m", "An object nobody names is deleted after this."),
-        SettingKey("adoption.interval", .duration, "5m", "How often each site's objects are listed, besides announcements."),
+        SettingKey(
+            "adoption.interval", .duration, "5m", "How often each site's objects are listed, besides announcements."),
     ]
 }

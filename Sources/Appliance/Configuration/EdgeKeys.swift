@@ -2,7 +2,8 @@
 enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
-    static let all: [SettingKey] = general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink + CommonKeys.log
+    static let all: [SettingKey] =
+        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -14,12 +15,17 @@ enum EdgeKeys {
         SettingKey("kafka.listen", .address, "127.0.0.1:9092", "Kafka protocol, for producers and local readers."),
         SettingKey("kafka.advertise", .address, "", "host:port that clients are told. Empty: the listen address."),
         SettingKey("kafka.connections-max", .count(1...100_000), "1000", "Connections beyond this are closed at once."),
-        SettingKey("kafka.batch-bytes-max", .size(1024...(64 << 20)), "1048588", "Largest record batch (max.message.bytes)."),
+        SettingKey(
+            "kafka.batch-bytes-max", .size(1024...(64 << 20)), "1048588", "Largest record batch (max.message.bytes)."),
         SettingKey("kafka.auto-create", .flag, "true", "Create a topic when a producer first names it."),
-        SettingKey("kafka.partitions", .count(1...10_000), "1", "Partitions of a topic that is not listed under topics."),
+        SettingKey(
+            "kafka.partitions", .count(1...10_000), "1", "Partitions of a topic that is not listed under topics."),
         SettingKey("topics", .list, "", "Topics known from the start: NAME partitions=N"),
-        SettingKey("ntrip.listen", .address, "127.0.0.1:2101", "NTRIP caster for sources (v1 SOURCE, v2 POST). Empty: off."),
-        SettingKey("ntrip.mountpoints", .secretList, "", "Mountpoints and their passwords: MOUNT:PASSWORD topic=T record=frame|epoch"),
+        SettingKey(
+            "ntrip.listen", .address, "127.0.0.1:2101", "NTRIP caster for sources (v1 SOURCE, v2 POST). Empty: off."),
+        SettingKey(
+            "ntrip.mountpoints", .secretList, "",
+            "Mountpoints and their passwords: MOUNT:PASSWORD topic=T record=frame|epoch"),
         SettingKey("ntrip.topic", .text, "gnss.rtcm", "Topic of mountpoints that name none."),
         SettingKey("ntrip.record", .choice(["frame", "epoch"]), "epoch", "One record per frame or per epoch."),
         SettingKey("ntrip.idle", .duration, "60s", "A source that is silent for so long is closed."),
@@ -33,31 +39,43 @@ enum EdgeKeys {
         let flush = ["critical": "1s", "standard": "5s", "bulk": "30s"][name] ?? "5s"
         let topics = ["critical": "gnss.*", "standard": "*", "bulk": "log.*,logs.*"][name] ?? ""
         return [
-            SettingKey("lanes.\(name).topics", .list, topics, "Topics of this lane: exact names, or prefix*. The longest match wins."),
+            SettingKey(
+                "lanes.\(name).topics", .list, topics,
+                "Topics of this lane: exact names, or prefix*. The longest match wins."),
             SettingKey("lanes.\(name).window", .duration, window, "Group commit at most every so often under load."),
-            SettingKey("lanes.\(name).quota", .size((128 << 20)...(1 << 44)), "4GiB", "Disk that the lane may use; a full lane rejects."),
-            SettingKey("lanes.\(name).flush", .duration, flush, "An object is uploaded at least so often while data comes."),
+            SettingKey(
+                "lanes.\(name).quota", .size((128 << 20)...(1 << 44)), "4GiB",
+                "Disk that the lane may use; a full lane rejects."),
+            SettingKey(
+                "lanes.\(name).flush", .duration, flush, "An object is uploaded at least so often while data comes."),
             SettingKey("lanes.\(name).retain", .size(0...(1 << 44)), "256MiB", "Uploaded data kept for local readers."),
         ]
     }
 
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
-        SettingKey("uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB", "An object is closed at this size in normal times."),
+        SettingKey(
+            "uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB",
+            "An object is closed at this size in normal times."),
         SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
-        SettingKey("uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
+        SettingKey(
+            "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
     ]
 }
 
 /// What both roles may be told.
 enum CommonKeys {
     static let log: [SettingKey] = [
-        SettingKey("log.level", .choice(["trace", "debug", "info", "notice", "warning", "error"]), "info", "Least severe line that is written."),
-        SettingKey("log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
+        SettingKey(
+            "log.level", .choice(["trace", "debug", "info", "notice", "warning", "error"]), "info",
+            "Least severe line that is written."),
+        SettingKey(
+            "log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
     ]
 
     static let store: [SettingKey] = [
-        SettingKey("store.url", .text, "", "Where objects live: dir:/path or s3://bucket or s3://bucket/prefix. Required."),
+        SettingKey(
+            "store.url", .text, "", "Where objects live: dir:/path or s3://bucket or s3://bucket/prefix. Required."),
         SettingKey("store.endpoint", .text, "", "URL of the S3 server; empty: AWS in store.region."),
         SettingKey("store.region", .text, "us-east-1", "Region that requests are signed for."),
         SettingKey("store.path-style", .flag, "false", "Bucket in the path instead of the host name."),

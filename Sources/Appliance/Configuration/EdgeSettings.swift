@@ -67,7 +67,8 @@ struct EdgeSettings: Sendable {
                 return nil
             }
             return StreamSettings(
-                role: role, address: address, terminalID: item.options["id"], topic: item.options["topic"] ?? "gnss.raw",
+                role: role, address: address, terminalID: item.options["id"],
+                topic: item.options["topic"] ?? "gnss.raw",
                 record: granularity)
         }
     }

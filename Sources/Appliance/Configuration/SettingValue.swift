@@ -8,7 +8,8 @@ enum SettingValue {
     static func size(_ text: String) throws(Malformed) -> Int {
         let units: [(String, Int)] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)]
         for (suffix, factor) in units where text.hasSuffix(suffix) {
-            let (number, overflow) = try wholeNumber(text.dropLast(suffix.count)).multipliedReportingOverflow(by: factor)
+            let (number, overflow) = try wholeNumber(text.dropLast(suffix.count)).multipliedReportingOverflow(
+                by: factor)
             guard !overflow else { break }
             return number
         }
@@ -68,7 +69,9 @@ enum SettingValue {
             let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2, known.contains(parts[0]) else {
                 throw Malformed(
-                    expected: "'\(word)' is no option here; known are \(known.sorted().map { $0 + "=" }.joined(separator: " "))")
+                    expected:
+                        "'\(word)' is no option here; known are \(known.sorted().map { $0 + "=" }.joined(separator: " "))"
+                )
             }
             options[parts[0]] = parts[1]
         }

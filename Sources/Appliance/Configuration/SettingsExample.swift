@@ -1,7 +1,9 @@
 /// A commented example file of a role, from the same description that the reader checks against.
 enum SettingsExample {
     static func yaml(of keys: [SettingKey], title: String) -> String {
-        var lines = ["# \(title)", "# Every setting with its default. Strongest first: --flag, CAIRN_… variable, this file.", ""]
+        var lines = [
+            "# \(title)", "# Every setting with its default. Strongest first: --flag, CAIRN_… variable, this file.", "",
+        ]
         var open: [String] = []
         for key in keys {
             let parents = key.components.dropLast().map { $0 }

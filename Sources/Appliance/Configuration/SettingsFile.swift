@@ -18,7 +18,8 @@ struct SettingsFile: Sendable {
             if let root = try Yams.compose(yaml: text) {
                 guard let mapping = root.mapping else {
                     throw SettingProblem(
-                        origin: "\(path):\(root.mark?.line ?? 1)", name: "(file)", reason: "expected 'key: value' lines")
+                        origin: "\(path):\(root.mark?.line ?? 1)", name: "(file)", reason: "expected 'key: value' lines"
+                    )
                 }
                 Self.walk(mapping, prefix: "", path: path, into: &lines, problems: &problems)
             }

@@ -37,7 +37,8 @@ struct SettingsReader: Sendable {
         let lines = try SettingsFile(path: path, text: text)
         try Self.refuseUnknown(lines: lines, keys: self.keys)
         self.lines = lines
-        file = text.allSatisfy(\.isWhitespace) || lines.lines.isEmpty
+        file =
+            text.allSatisfy(\.isWhitespace) || lines.lines.isEmpty
             ? nil : ConfigReader(provider: try await FileProvider<YAMLSnapshot>(filePath: FilePath(path)))
     }
 

@@ -4,8 +4,11 @@ enum UpKeys {
     static let all: [SettingKey] =
         [
             SettingKey("data-dir", .text, "data", "Directory of everything: log, ledger, objects."),
-            SettingKey("log.level", .choice(["trace", "debug", "info", "notice", "warning", "error"]), "notice", "Least severe line that is written."),
-            SettingKey("log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
+            SettingKey(
+                "log.level", .choice(["trace", "debug", "info", "notice", "warning", "error"]), "notice",
+                "Least severe line that is written."),
+            SettingKey(
+                "log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
         ] + role("edge", EdgeKeys.all, defaults: edgeDefaults) + role("cloud", CloudKeys.all, defaults: cloudDefaults)
 
     private static let shared: Set<String> = ["data-dir", "log.level", "log.format"]

@@ -21,7 +21,8 @@ enum CloudConsole {
         for topic in status.topics {
             for partition in topic.partitions {
                 let facts = partition.facts
-                lines.append("  \(topic.name)-\(partition.index) \(facts.logStart) \(facts.highWatermark) \(facts.sizeBytes)")
+                lines.append(
+                    "  \(topic.name)-\(partition.index) \(facts.logStart) \(facts.highWatermark) \(facts.sizeBytes)")
             }
         }
         lines += ["", "groups \(status.groups), members \(status.groupMembers), waiting fetches \(status.waiting)"]
@@ -33,19 +34,34 @@ enum CloudConsole {
             Metric("cairn_up", .gauge, "1 while the process serves.", value: status.isServing ? 1 : 0),
             Metric("cairn_groups", .gauge, "Consumer groups known.", value: Double(status.groups)),
             Metric("cairn_fetch_waiting", .gauge, "Long polls that wait.", value: Double(status.waiting)),
-            Metric("cairn_read_failures_total", .counter, "Reads of objects that failed.", value: Double(status.readFailures)),
-            Metric("cairn_adopted_objects_total", .counter, "Site objects adopted since start.", value: Double(status.adoption.objects)),
-            Metric("cairn_adopted_records_total", .counter, "Records adopted since start.", value: Double(status.adoption.records)),
+            Metric(
+                "cairn_read_failures_total", .counter, "Reads of objects that failed.",
+                value: Double(status.readFailures)),
+            Metric(
+                "cairn_adopted_objects_total", .counter, "Site objects adopted since start.",
+                value: Double(status.adoption.objects)),
+            Metric(
+                "cairn_adopted_records_total", .counter, "Records adopted since start.",
+                value: Double(status.adoption.records)),
         ]
         for lane in status.lanes {
             let labels = [("site", lane.site), ("lane", lane.lane)]
-            metrics.append(Metric("cairn_lane_adopted_lsn", .gauge, "Newest LSN that consumers see.", labels: labels, value: Double(lane.adoptedLSN)))
-            metrics.append(Metric("cairn_lane_missing_lsns", .counter, "LSNs that never came.", labels: labels, value: Double(lane.missingLSNs)))
+            metrics.append(
+                Metric(
+                    "cairn_lane_adopted_lsn", .gauge, "Newest LSN that consumers see.", labels: labels,
+                    value: Double(lane.adoptedLSN)))
+            metrics.append(
+                Metric(
+                    "cairn_lane_missing_lsns", .counter, "LSNs that never came.", labels: labels,
+                    value: Double(lane.missingLSNs)))
         }
         for topic in status.topics {
             for partition in topic.partitions {
                 let labels = [("topic", topic.name), ("partition", "\(partition.index)")]
-                metrics.append(Metric("cairn_partition_high_watermark", .gauge, "Next offset.", labels: labels, value: Double(partition.facts.highWatermark)))
+                metrics.append(
+                    Metric(
+                        "cairn_partition_high_watermark", .gauge, "Next offset.", labels: labels,
+                        value: Double(partition.facts.highWatermark)))
             }
         }
         return metrics

@@ -48,8 +48,10 @@ final class CloudRole: Service {
     func run() async throws {
         let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
         let told = settings.kafka.advertise ?? settings.kafka.listen
-        broker.advertise(host: told?.host ?? "127.0.0.1", port: told.flatMap { $0.port > 0 ? $0.port : nil } ?? address.port ?? 0)
-        logger.notice("cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
+        broker.advertise(
+            host: told?.host ?? "127.0.0.1", port: told.flatMap { $0.port > 0 ? $0.port : nil } ?? address.port ?? 0)
+        logger.notice(
+            "cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.broker.run() }
             group.addTask { await self.store.probe(logger: self.logger) }

@@ -56,15 +56,33 @@ enum EdgeConsole {
         }
         for lane in role.uploads {
             let labels = [("lane", lane.lane)]
-            metrics.append(Metric("cairn_uplink_objects_total", .counter, "Objects uploaded.", labels: labels, value: Double(lane.uploadedObjects)))
-            metrics.append(Metric("cairn_uplink_object_bytes_total", .counter, "Bytes uploaded.", labels: labels, value: Double(lane.uploadedObjectBytes)))
-            metrics.append(Metric("cairn_uplink_failures_total", .counter, "Attempts that failed.", labels: labels, value: Double(lane.failedAttempts)))
+            metrics.append(
+                Metric(
+                    "cairn_uplink_objects_total", .counter, "Objects uploaded.", labels: labels,
+                    value: Double(lane.uploadedObjects)))
+            metrics.append(
+                Metric(
+                    "cairn_uplink_object_bytes_total", .counter, "Bytes uploaded.", labels: labels,
+                    value: Double(lane.uploadedObjectBytes)))
+            metrics.append(
+                Metric(
+                    "cairn_uplink_failures_total", .counter, "Attempts that failed.", labels: labels,
+                    value: Double(lane.failedAttempts)))
         }
         for intake in status.intakes {
             let (labels, counters) = ([("listener", intake.name)], intake.counters)
-            metrics.append(Metric("cairn_intake_bytes_total", .counter, "Bytes from terminals.", labels: labels, value: Double(counters.bytesReceived)))
-            metrics.append(Metric("cairn_intake_frames_total", .counter, "Frames with a right checksum.", labels: labels, value: Double(counters.framesAccepted)))
-            metrics.append(Metric("cairn_intake_connections", .gauge, "Open connections.", labels: labels, value: Double(counters.connectionsOpen)))
+            metrics.append(
+                Metric(
+                    "cairn_intake_bytes_total", .counter, "Bytes from terminals.", labels: labels,
+                    value: Double(counters.bytesReceived)))
+            metrics.append(
+                Metric(
+                    "cairn_intake_frames_total", .counter, "Frames with a right checksum.", labels: labels,
+                    value: Double(counters.framesAccepted)))
+            metrics.append(
+                Metric(
+                    "cairn_intake_connections", .gauge, "Open connections.", labels: labels,
+                    value: Double(counters.connectionsOpen)))
         }
         return metrics
     }

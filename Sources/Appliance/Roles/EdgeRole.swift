@@ -77,10 +77,12 @@ final class EdgeRole: Service {
         do {
             try await gateway.start(intakes: intakes)
         } catch {
-            let addresses = ([settings.kafka.listen, settings.ntrip?.listen] + settings.streams.map(\.address)).compactMap { $0 }
+            let addresses = ([settings.kafka.listen, settings.ntrip?.listen] + settings.streams.map(\.address))
+                .compactMap { $0 }
             await gateway.shutdown()
             throw Binding.Failure(
-                description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)")
+                description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)"
+            )
         }
         logger.notice(
             "gateway accepts terminals and producers",
@@ -113,7 +115,9 @@ final class EdgeRole: Service {
             row.diskBytes = log.diskBytes
             row.quotaBytes = log.quotaBytes
             // LSNs after the last batch are control frames, which nobody waits for.
-            let waits = log.durableLSN > row.visibleLSN && (uploads[row.name]?.backlogLSNs ?? 0) > 0 || row.uploadedLSN > row.visibleLSN
+            let waits =
+                log.durableLSN > row.visibleLSN && (uploads[row.name]?.backlogLSNs ?? 0) > 0
+                || row.uploadedLSN > row.visibleLSN
             row.lagMs = lag[row.name, default: LagClock()].lag(
                 accepted: row.acceptedLSN, visible: waits ? row.visibleLSN : row.acceptedLSN, nowMs: nowMs)
             row.trouble = uploads[row.name].flatMap { $0.alarm ?? $0.announceAlarm ?? $0.lastError }
@@ -126,7 +130,9 @@ final class EdgeRole: Service {
         var problems: [String] = []
         for lane in gateway.status().lanes {
             let (name, log) = (lane.settings.name, lane.log)
-            if log.isFailing { problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")") }
+            if log.isFailing {
+                problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
+            }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
         for lane in uplink?.status ?? [] {

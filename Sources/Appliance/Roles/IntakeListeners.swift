@@ -12,7 +12,8 @@ enum IntakeListeners {
         if let ntrip = settings.ntrip {
             listeners.append(
                 NTRIPListener(
-                    configuration(ntrip), authority: table(ntrip), sink: sink, world: world, group: group, logger: logger))
+                    configuration(ntrip), authority: table(ntrip), sink: sink, world: world, group: group,
+                    logger: logger))
         }
         for stream in settings.streams {
             listeners.append(listener(stream, sink: sink, world: world, group: group, logger: logger))
@@ -36,7 +37,8 @@ enum IntakeListeners {
     }
 
     private static func listener(
-        _ settings: StreamSettings, sink: any TerminalSink, world: IntakeWorld, group: any EventLoopGroup, logger: Logger
+        _ settings: StreamSettings, sink: any TerminalSink, world: IntakeWorld, group: any EventLoopGroup,
+        logger: Logger
     ) -> any IntakeListener {
         let stream = StreamConfiguration(topic: settings.topic, unit: settings.record.unit)
         let name = settings.role.setting + " " + settings.address.description

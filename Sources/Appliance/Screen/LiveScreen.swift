@@ -7,7 +7,8 @@ struct LiveScreen: Sendable {
     /// The whole screen for a terminal, without control characters.
     func picture(_ rows: [LaneRow], rates: [String: Rate], footer: [String]) -> [String] {
         var lines = [title, ""]
-        lines.append(Self.row("lane", ["records", "rate", "accepted", "durable", "uploaded", "visible", "lag", "log on disk"]))
+        lines.append(
+            Self.row("lane", ["records", "rate", "accepted", "durable", "uploaded", "visible", "lag", "log on disk"]))
         for row in rows { lines.append(Self.line(row, rate: rates[row.name] ?? Rate())) }
         lines.append(contentsOf: rows.compactMap { row in row.trouble.map { "  ! \(row.name): \($0)" } })
         lines.append("")

@@ -56,7 +56,10 @@ struct ScreenService: Service {
         return LiveScreen(
             title: "cairn \(Cairn.version)   site \(edge.site)   data \(edge.settings.dataDirectory)",
             addresses: addresses,
-            hints: ["kcat -b \(bootstrap) -t gnss.rtcm -o end", "cairn tail gnss.rtcm --bootstrap \(bootstrap)", "Ctrl-C stops", ""])
+            hints: [
+                "kcat -b \(bootstrap) -t gnss.rtcm -o end", "cairn tail gnss.rtcm --bootstrap \(bootstrap)",
+                "Ctrl-C stops", "",
+            ])
     }
 
     /// From the top left, each line cleared to its end, and what was below.

@@ -11,9 +11,12 @@ struct Feed: Sendable {
 
     /// `count` synthetic stations.
     static func stations(
-        _ count: Int, ntrip: HostPort, password: String, version2: Bool, interval: Duration, kafka: HostPort?, logger: Logger
+        _ count: Int, ntrip: HostPort, password: String, version2: Bool, interval: Duration, kafka: HostPort?,
+        logger: Logger
     ) -> Feed {
-        let names = (1...max(1, count)).map { number in "SIM" + String(repeating: "0", count: number < 10 ? 1 : 0) + "\(number)" }
+        let names = (1...max(1, count)).map { number in
+            "SIM" + String(repeating: "0", count: number < 10 ? 1 : 0) + "\(number)"
+        }
         var configuration = TerminalSimulator.Configuration(
             host: ntrip.host, port: ntrip.port,
             terminals: names.enumerated().map { index, name in
@@ -23,7 +26,9 @@ struct Feed: Sendable {
         configuration.interval = interval
         return Feed(
             terminals: simulator(configuration, logger),
-            reports: kafka.map { MachineReports(address: $0, topic: "machine.metrics", interval: interval, logger: logger) })
+            reports: kafka.map {
+                MachineReports(address: $0, topic: "machine.metrics", interval: interval, logger: logger)
+            })
     }
 
     /// The capture at `path`, at the pace of its own epochs.
@@ -41,9 +46,12 @@ struct Feed: Sendable {
         return Feed(terminals: simulator(configuration, logger), reports: nil)
     }
 
-    private static func simulator(_ configuration: TerminalSimulator.Configuration, _ logger: Logger) -> TerminalSimulator {
+    private static func simulator(_ configuration: TerminalSimulator.Configuration, _ logger: Logger)
+        -> TerminalSimulator
+    {
         TerminalSimulator(
-            configuration, world: IntakeWorld(nowMs: { wallMilliseconds() }), group: MultiThreadedEventLoopGroup.singleton,
+            configuration, world: IntakeWorld(nowMs: { wallMilliseconds() }),
+            group: MultiThreadedEventLoopGroup.singleton,
             logger: logger)
     }
 
@@ -57,8 +65,10 @@ struct Feed: Sendable {
 
     var summary: String {
         let sent = terminals.counters
-        let first = "simulator: \(sent.connectionsOpen) terminals connected, \(sent.epochsSent) epochs, \(LiveScreen.bytes(sent.bytesSent)) sent"
+        let first =
+            "simulator: \(sent.connectionsOpen) terminals connected, \(sent.epochsSent) epochs, \(LiveScreen.bytes(sent.bytesSent)) sent"
         guard let acked = reports?.counters else { return first }
-        return first + "; Kafka producer: \(acked.acked) reports acked" + (acked.failures > 0 ? ", \(acked.failures) retries" : "")
+        return first + "; Kafka producer: \(acked.acked) reports acked"
+            + (acked.failures > 0 ? ", \(acked.failures) retries" : "")
     }
 }

@@ -27,7 +27,8 @@ enum RecordPicture {
         case .rtcm(let number): return "RTCM \(number.map(String.init) ?? "empty") \(size) B" + details(frame.bytes)
         case .nmea: return "NMEA " + text(frame.bytes, max: 120)
         case .ubx(let id): return "UBX \(id) \(size) B"
-        case .unknown: return isText(frame.bytes) ? text(frame.bytes, max: 200) : "\(size) bytes " + hex(frame.bytes, max: 16)
+        case .unknown:
+            return isText(frame.bytes) ? text(frame.bytes, max: 200) : "\(size) bytes " + hex(frame.bytes, max: 16)
         }
     }
 

@@ -28,7 +28,8 @@ struct TopicReader {
         self.topic = topic
         let partitions = try await Self.partitions(of: topic, client)
         positions = try await Self.offsets(
-            partitions, of: topic, fromBeginning ? ListOffsetsRequest.earliestTimestamp : ListOffsetsRequest.latestTimestamp,
+            partitions, of: topic,
+            fromBeginning ? ListOffsetsRequest.earliestTimestamp : ListOffsetsRequest.latestTimestamp,
             client)
     }
 
