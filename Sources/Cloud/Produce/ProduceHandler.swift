@@ -84,6 +84,7 @@ struct ProduceHandler: Sendable {
         let header: RecordBatchHeader
         do {
             header = try RecordBatch.validateOne(batch)
+            try RecordBatch.validateRecords(of: batch)
         } catch { throw ProduceFlaw(error) }
         if let flaw = ProduceFlaw.find(in: header, version: version) { throw flaw }
         return ProduceEntry(

@@ -1,7 +1,7 @@
 import KafkaProtocol
 import NIOCore
 
-/// What a broker demands of one batch of a producer before it may enter a log: rules P1 to P5 that need no records.
+/// What a broker demands of one batch of a producer before it may enter a log: rules P1 to P5; compressed batches are not opened.
 struct BatchCheck: Sendable {
     /// Kafka's `max.message.bytes`.
     var batchBytesMax: Int
@@ -16,6 +16,7 @@ struct BatchCheck: Sendable {
         do {
             let header = try RecordBatch.validateOne(records)
             if let refusal = refuse(header, produceVersion: produceVersion) { return .failure(refusal) }
+            try RecordBatch.validateRecords(of: records)
             return .success(header)
         } catch {
             return .failure(BatchRefusal(error))
