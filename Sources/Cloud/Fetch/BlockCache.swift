@@ -60,6 +60,21 @@ final class BlockCache: Sendable {
         }
     }
 
+    /// The bytes of `range` if they can be had without waiting and without copying.
+    func inMemory(_ key: String, range: Range<Int>) -> ByteBuffer? {
+        let indexes = blockIndexes(range)
+        return state.withLock { state in
+            if let body = state.tail.value(for: key) {
+                return body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
+            }
+            guard indexes.count == 1,
+                let block = state.blocks.value(for: BlockID(key: key, index: indexes.lowerBound))
+            else { return nil }
+            let start = range.lowerBound - indexes.lowerBound * blockBytes
+            return block.getSlice(at: block.readerIndex + start, length: range.count)
+        }
+    }
+
     /// Exactly the bytes of `range`, which lies inside the object.
     func bytes(
         of key: String, objectSizeBytes: Int, range: Range<Int>

@@ -70,20 +70,34 @@ final class ExtentReader: Sendable {
         return counts
     }
 
-    /// The piece that holds `offset`, if it is in memory.
+    /// The piece that holds `offset`, if it is in memory or can be made at once of bytes that are.
     func cached(_ extent: Extent, offset: Int64) -> Piece? {
         let id = ExtentID(extent)
-        return state.withLock { state in
+        let (place, piece) = state.withLock { state -> (Place, Piece?) in
             let place = Self.nearest(state.places.value(for: id), to: offset, in: extent)
-            guard let piece = state.pieces.value(for: PieceID(extent: id, position: place.position)),
-                piece.endOffset > offset
-            else {
+            let piece = state.pieces.value(for: PieceID(extent: id, position: place.position))
+            guard let piece, piece.endOffset > offset else {
                 state.misses += 1
-                return nil
+                return (place, nil)
             }
             state.hits += 1
-            return piece
+            return (place, piece)
         }
+        return piece ?? make(extent, id, from: place, wanted: offset)
+    }
+
+    /// Tail readers come right after the commit: what they want is in memory, only not yet patched. What does not fit, or
+    /// is not right, is left to `piece`.
+    private func make(_ extent: Extent, _ id: ExtentID, from place: Place, wanted: Int64) -> Piece? {
+        let start = Int(extent.position) + place.position
+        let length = min(Self.pieceBytes, Int(extent.lengthBytes) - place.position)
+        guard length > 0, let raw = blocks.inMemory(extent.objectKey, range: start..<start + length) else { return nil }
+        do throws(ReadError) {
+            guard case .piece(let piece) = try parse(raw, extent, place) else { return nil }
+            try check(piece, extent)
+            let kept = keep(piece, id, extent, wanted: wanted)
+            return kept.endOffset > wanted ? kept : nil
+        } catch { return nil }
     }
 
     /// The piece that holds `offset`, which lies inside the extent.

@@ -24,7 +24,7 @@ struct FetchFinding: Sendable {
     var records: ByteBuffer?
     /// Where the next fetch will go on.
     var nextOffset: Int64
-    /// There is data at the offset, and it is not in memory.
+    /// There is more data, and it is not in memory.
     var needs: [FetchNeed] = []
 }
 
@@ -86,7 +86,7 @@ struct FetchPlanner: Sendable {
             offset = max(offset, extent.baseOffset)
             while offset <= extent.lastOffset {
                 guard let piece = held.piece(extent, offset) ?? reader.cached(extent, offset: offset) else {
-                    if gathered.bytes == 0 { finding.needs = needs(extents, from: offset) }
+                    finding.needs = needs(extents, from: offset)
                     break search
                 }
                 let room = limit - gathered.bytes

@@ -89,13 +89,16 @@ final class FetchSession: @unchecked Sendable {
         var found = false
         return items.map { item in
             // A crowded broker gives nothing now; a first batch goes out whatever its size.
-            let finding = engine.planner.look(
+            var finding = engine.planner.look(
                 item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0), held: held)
             let bytes = finding.records?.readableBytes ?? 0
             left -= bytes
             found = found || bytes > 0
-            return failed.contains(item.place) && bytes == 0 && !finding.needs.isEmpty
-                ? FetchFinding(unreadable: finding) : finding
+            guard failed.contains(item.place), !finding.needs.isEmpty else { return finding }
+            if bytes == 0 { return FetchFinding(unreadable: finding) }
+            // What is there goes out; the rest is for the next fetch to find out.
+            finding.needs = []
+            return finding
         }
     }
 
