@@ -142,7 +142,9 @@ struct CrashTests {
         for seed in block * 10..<block * 10 + 10 { _ = try Self.run(seed: seed) }
     }
 
-    @Test("what a killed process left behind and recovery showed survives a power cut right after", arguments: 0..<10 as Range<UInt64>)
+    @Test(
+        "what a killed process left behind and recovery showed survives a power cut right after",
+        arguments: 0..<10 as Range<UInt64>)
     func killThenPowerCut(block: UInt64) throws {
         for seed in block * 10..<block * 10 + 10 {
             var rig = try Rig(seed: seed &+ 9000)

@@ -10,7 +10,7 @@ import Synchronization
 /// numbers, same outcome.
 public final class SimulatedDisk: Disk {
     public struct File: Sendable {
-        fileprivate let inode: Int
+        let inode: Int
         let name: String
     }
 
@@ -30,25 +30,25 @@ public final class SimulatedDisk: Disk {
         public init() {}
     }
 
-    fileprivate struct Write {
+    struct Write {
         var offset: Int
         var bytes: [UInt8]
         var isDurable = false
         var isDoubtful = false
     }
-    fileprivate struct Inode {
+    struct Inode {
         /// As it would be after a power cut that loses everything it can.
         var base: [UInt8]
         var writes: [Write] = []
         /// As readers see it.
         var current: [UInt8]
     }
-    fileprivate enum NameChange {
+    enum NameChange {
         case link(String, Int)
         case unlink(String)
         case rename(String, String)
     }
-    fileprivate struct State {
+    struct State {
         var inodes: [Int: Inode] = [:]
         var nextInode = 1
         var names: [String: Int] = [:]
@@ -278,97 +278,5 @@ public final class SimulatedDisk: Disk {
         case .unlink(let name): names[name] = nil
         case .rename(let from, let to): names[to] = names.removeValue(forKey: from)
         }
-    }
-}
-
-extension SimulatedDisk.State {
-    /// Counts an operation and lets it fail if it is meant to. With power off inside it, the caller's effect still
-    /// lands among the unsynced things for writes, which call `enter` last.
-    fileprivate mutating func enter(
-        _ operation: DiskError.Operation, _ name: String, _ failing: WritableKeyPath<SimulatedDisk.Faults, Int>
-    ) throws(DiskError) {
-        operations += 1
-        if faults.powerOffAt == operations { isOff = true }
-        if isOff { throw DiskError(operation, name, errno: ENODEV) }
-        guard faults[keyPath: failing] > 0 else { return }
-        faults[keyPath: failing] -= 1
-        throw DiskError(operation, name, errno: faults.errno)
-    }
-
-    fileprivate mutating func write(_ file: SimulatedDisk.File, _ bytes: [UInt8], at offset: Int) throws(DiskError) {
-        precondition(
-            offset % Block.sizeBytes == 0 && bytes.count % Block.sizeBytes == 0, "unaligned write at \(offset)")
-        let wasOff = isOff
-        defer {
-            // Even a failing write may have reached the medium in part.
-            if !wasOff, let inode = inodes[file.inode], offset + bytes.count <= inode.current.count {
-                inodes[file.inode]?.put(.init(offset: offset, bytes: bytes))
-            }
-        }
-        try enter(.write, file.name, \.failingWrites)
-        guard let inode = inodes[file.inode] else { throw DiskError(.write, file.name, errno: EIO) }
-        guard offset + bytes.count <= inode.current.count else { throw DiskError(.write, file.name, errno: ENOSPC) }
-    }
-
-    fileprivate mutating func sync(_ file: SimulatedDisk.File) throws(DiskError) {
-        do throws(DiskError) {
-            try enter(.sync, file.name, \.failingSyncs)
-        } catch {
-            // With power off nothing has answered, and the writes are as they were.
-            if !isOff { inodes[file.inode]?.doubt() }
-            throw error
-        }
-        inodes[file.inode]?.sync()
-    }
-
-    /// Forgets files that no name leads to, durable or not.
-    fileprivate mutating func dropUnnamed() {
-        let used = Set(names.values).union(durableNames.values)
-        inodes = inodes.filter { used.contains($0.key) }
-    }
-}
-
-extension SimulatedDisk.Inode {
-    fileprivate mutating func put(_ write: SimulatedDisk.Write) {
-        current.replaceSubrange(write.offset..<write.offset + write.bytes.count, with: write.bytes)
-        writes.append(write)
-        fold()
-    }
-
-    fileprivate mutating func sync() {
-        for place in writes.indices where !writes[place].isDoubtful { writes[place].isDurable = true }
-        fold()
-    }
-
-    fileprivate mutating func doubt() {
-        for place in writes.indices where !writes[place].isDurable { writes[place].isDoubtful = true }
-    }
-
-    /// Writes whose fate is settled need not be remembered.
-    private mutating func fold() {
-        while let first = writes.first, first.isDurable {
-            base.replaceSubrange(first.offset..<first.offset + first.bytes.count, with: first.bytes)
-            writes.removeFirst()
-        }
-    }
-
-    fileprivate mutating func crash(using random: inout some RandomNumberGenerator) {
-        for write in writes {
-            if write.isDurable {
-                base.replaceSubrange(write.offset..<write.offset + write.bytes.count, with: write.bytes)
-                continue
-            }
-            let fate = Int.random(in: 0...3, using: &random)
-            for start in stride(from: 0, to: write.bytes.count, by: Block.sizeBytes) {
-                // 0: lost, 1: kept, 2: cut somewhere, 3: any of its blocks.
-                let isKept = fate == 1 || (fate >= 2 && Bool.random(using: &random))
-                if !isKept, fate == 2 { break }
-                guard isKept else { continue }
-                let end = min(start + Block.sizeBytes, write.bytes.count)
-                base.replaceSubrange(write.offset + start..<write.offset + end, with: write.bytes[start..<end])
-            }
-        }
-        writes = []
-        current = base
     }
 }

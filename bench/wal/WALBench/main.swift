@@ -161,7 +161,7 @@ func full(_ directory: String, seconds: Double) throws {
         }
     }
     for _ in 0..<3 { pump.send(pump) }
-    sleep(3)
+    usleep(700_000)
     let cpu = cpuSeconds()
     let start = now()
     figures.state.withLock { $0.isMeasuring = true }
