@@ -101,7 +101,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func afterPump(_ context: ChannelHandlerContext) {
-        if isDraining, !pipeline.hasHanded {
+        if isDraining, !pipeline.hasAwaited {
             scheduleFlush(context, thenClose: true)
             return
         }
@@ -192,14 +192,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         frameBegan = nil
         do {
             let header = try RequestHeader(reading: &body)
-            guard let overlaps = shared.versions.overlaps(header) else {
+            guard let api = shared.versions.api(for: header) else {
                 shared.requestBudget.release(sizeBytes)
                 return refuse(context, because: "\(header.apiKey.name) version \(header.apiVersion) is not served")
             }
             connection.clientID = header.clientID
             let request = KafkaRequest(
                 header: header, body: body, receivedNs: lastActivity.uptimeNanoseconds)
-            pipeline.arrived(request, sizeBytes: sizeBytes, overlaps: overlaps)
+            pipeline.arrived(
+                request, sizeBytes: sizeBytes, overlaps: api.overlaps, isAwaited: api.isAwaitedAtShutdown)
             shared.counters.requests.count()
             shared.counters.requestBytes.count(sizeBytes)
         } catch {

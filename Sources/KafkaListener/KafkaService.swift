@@ -32,6 +32,9 @@ public struct SupportedAPI: Sendable, Equatable {
     /// Whether the next request may be handed to the service while this one is unanswered. A broker of Kafka works on one
     /// request of a connection at a time; only Produce gains from more, so only Produce overlaps by default.
     public let overlaps: Bool
+    /// Whether a shutdown waits for the answer. Not for requests that may wait long for something to happen and that the
+    /// client repeats elsewhere without harm.
+    public var isAwaitedAtShutdown: Bool { key != .fetch && key != .joinGroup && key != .syncGroup }
 
     public init(_ key: APIKey, _ versions: ClosedRange<Int16>, overlaps: Bool? = nil) {
         self.key = key

@@ -14,6 +14,7 @@ struct RequestPipeline<Request, Response> {
     private struct Slot {
         let sizeBytes: Int
         let overlaps: Bool
+        let isAwaited: Bool
         var state: State
     }
 
@@ -25,6 +26,7 @@ struct RequestPipeline<Request, Response> {
     /// Index of the first slot that is still `waiting`; slots are handed over in order.
     private var firstWaiting = 0
     private var handedCount = 0
+    private var awaitedCount = 0
     private var handedExclusively = false
     private(set) var sizeBytes = 0
 
@@ -35,16 +37,16 @@ struct RequestPipeline<Request, Response> {
 
     var count: Int { slots.count }
     var isEmpty: Bool { slots.isEmpty }
-    /// Whether the service works on a request now.
-    var hasHanded: Bool { handedCount > 0 }
+    /// Whether the service works on a request whose answer is worth waiting for at shutdown.
+    var hasAwaited: Bool { awaitedCount > 0 }
 
     /// Whether a request of this size may come in. A single one may be larger than the limit.
     func hasRoom(forBytes bytes: Int) -> Bool {
         slots.isEmpty || (slots.count < requestsMax && sizeBytes + bytes <= bytesMax)
     }
 
-    mutating func arrived(_ request: Request, sizeBytes bytes: Int, overlaps: Bool) {
-        slots.append(Slot(sizeBytes: bytes, overlaps: overlaps, state: .waiting(request)))
+    mutating func arrived(_ request: Request, sizeBytes bytes: Int, overlaps: Bool, isAwaited: Bool = true) {
+        slots.append(Slot(sizeBytes: bytes, overlaps: overlaps, isAwaited: isAwaited, state: .waiting(request)))
         sizeBytes += bytes
     }
 
@@ -56,6 +58,7 @@ struct RequestPipeline<Request, Response> {
         slots[firstWaiting].state = .handed
         handedExclusively = !overlaps
         handedCount += 1
+        if slots[firstWaiting].isAwaited { awaitedCount += 1 }
         firstWaiting += 1
         return (firstNumber + firstWaiting - 1, request, slots[firstWaiting - 1].sizeBytes)
     }
@@ -67,6 +70,7 @@ struct RequestPipeline<Request, Response> {
         }
         slots[index].state = .answered(response)
         handedCount -= 1
+        if slots[index].isAwaited { awaitedCount -= 1 }
     }
 
     /// The next response in request order, and the bytes that its request no longer holds.

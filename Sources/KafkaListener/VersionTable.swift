@@ -14,11 +14,11 @@ struct VersionTable: Sendable {
         self.byKey = Dictionary(self.apis.map { ($0.key.rawValue, $0) }) { first, _ in first }
     }
 
-    /// Whether a request may overlap with others, or `nil` when it is not served at all. ApiVersions passes at every version:
-    /// an unknown one has an answer of its own.
-    func overlaps(_ header: RequestHeader) -> Bool? {
+    /// What serves a request, or `nil` when nothing does. ApiVersions passes at every version: an unknown one has an answer of
+    /// its own.
+    func api(for header: RequestHeader) -> SupportedAPI? {
         guard let api = byKey[header.apiKey.rawValue] else { return nil }
         let isServed = (api.minVersion...api.maxVersion).contains(header.apiVersion)
-        return isServed || header.apiKey == .apiVersions ? api.overlaps : nil
+        return isServed || header.apiKey == .apiVersions ? api : nil
     }
 }

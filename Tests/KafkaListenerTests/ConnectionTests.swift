@@ -321,6 +321,19 @@ final class Line {
         #expect(line.service.correlations == [1], "the second was never begun")
     }
 
+    @Test("draining does not wait for a fetch, which may wait long itself")
+    func drainFetch() throws {
+        let line = try Line()
+        try line.receive(Wire.request(key: 1, version: 4, correlation: 1))
+        #expect(line.service.correlations == [1])
+        line.shared.drainAll(until: line.channel.embeddedEventLoop.now + .seconds(5))
+        line.channel.embeddedEventLoop.run()
+        #expect(!line.channel.isActive)
+        line.service.answer(1)
+        line.channel.embeddedEventLoop.run()
+        #expect(line.counters.bytesInFlight == 0)
+    }
+
     @Test("draining ends at its deadline")
     func drainDeadline() throws {
         let line = try Line()

@@ -63,10 +63,10 @@ import Testing
         for size in [1, 2, 4, 8] { pipeline.arrived("\(size)", sizeBytes: size, overlaps: size < 8) }
         while pipeline.nextToHand() != nil {}
         pipeline.answered(1, with: "two")
-        #expect(pipeline.hasHanded)
+        #expect(pipeline.hasAwaited)
         let (freedBytes, unsent) = pipeline.abandon()
         #expect(freedBytes == 2 + 8)
         #expect(unsent == ["two"])
-        #expect(pipeline.isEmpty && !pipeline.hasHanded)
+        #expect(pipeline.isEmpty && !pipeline.hasAwaited)
     }
 }
