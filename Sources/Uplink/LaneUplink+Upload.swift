@@ -53,7 +53,7 @@ extension LaneUplink {
         case .awaitData: .until(nil, data: true)
         case .awaitMore(let until, _): .until(start.advanced(by: until), data: true)
         case .rest(let until): .until(start.advanced(by: until), data: false)
-        case .gather, .recordPlan, .put, .compare, .recordUploaded: .none
+        case .gather, .recordPlan, .put, .replace, .compare, .recordUploaded: .none
         }
     }
 
@@ -61,7 +61,8 @@ extension LaneUplink {
         switch action {
         case .gather(let first, let logBytesMax): gather(from: first, logBytesMax: logBytesMax)
         case .recordPlan(let plan): await recordPlan(plan)
-        case .put(let plan, _): await put(plan)
+        case .put(let plan, _): await put(plan, ifAbsent: true)
+        case .replace(let plan): await put(plan, ifAbsent: false)
         case .compare(let plan): await compare(plan)
         case .recordUploaded(let plan): await recordUploaded(plan)
         case .awaitData, .awaitMore, .rest: action
@@ -88,7 +89,7 @@ extension LaneUplink {
         }
     }
 
-    private func put(_ plan: UploadPlan) async -> LaneUpload.Action {
+    private func put(_ plan: UploadPlan, ifAbsent: Bool) async -> LaneUpload.Action {
         let body: ByteBuffer
         do {
             body = try build(plan)
@@ -99,7 +100,7 @@ extension LaneUplink {
         }
         let began = now
         do {
-            switch try await parts.store.put(builder.key(sequence: plan.sequence), body, ifAbsent: true) {
+            switch try await parts.store.put(builder.key(sequence: plan.sequence), body, ifAbsent: ifAbsent) {
             case .created:
                 stored(plan)
                 return upload.putSucceeded(
@@ -132,23 +133,40 @@ extension LaneUplink {
             case .found(let footer):
                 comparison = footer.difference(from: planned.footer).map { .foreign($0) } ?? .same
             case .absent: comparison = .absent
-            case .unreadable(let error):
+            case .unreadable(let error, let sizeBytes):
                 // The bytes may have changed on the way here: look a few times before calling for help.
                 if upload.failures < Self.unreadableMax {
                     return failed(UploadFailure(.transient(retryAfter: nil), message: "compare \(key): \(error)"))
                 }
-                comparison = .foreign("\(error)")
+                comparison =
+                    try await isTorn(plan, sizeBytes: sizeBytes) ? .torn("\(sizeBytes) bytes") : .foreign("\(error)")
             }
-        } catch {
+        } catch let error as ObjectStoreError {
             return failed(UploadFailure(store: error))
+        } catch {
+            return failed(
+                UploadFailure(.transient(retryAfter: nil), message: "build object \(plan.sequence): \(error)"))
         }
         switch comparison {
         case .same: stored(plan)
         case .absent: note("compare \(key): gone again", isAlarm: false)
+        case .torn(let what):
+            note(
+                "compare \(key): the store kept the first \(what) of an upload that broke off; it is replaced",
+                isAlarm: false)
         case .foreign(let why):
             note("compare \(key): another object is there, \(why); it is left as it is", isAlarm: true)
         }
         return upload.compared(comparison, now: now, using: &random)
+    }
+
+    /// What is there is the beginning of our object and not all of it.
+    private func isTorn(_ plan: UploadPlan, sizeBytes: Int) async throws -> Bool {
+        let body = try build(plan)
+        guard sizeBytes < body.readableBytes else { return false }
+        guard sizeBytes > 0 else { return true }
+        let there = try await parts.store.get(builder.key(sequence: plan.sequence), range: 0..<sizeBytes)
+        return there == body.getSlice(at: body.readerIndex, length: sizeBytes)
     }
 
     private static var unreadableMax: Int { 3 }
@@ -229,7 +247,7 @@ extension LaneUpload.Action {
     /// Something to do, as opposed to waiting.
     var isStep: Bool {
         switch self {
-        case .gather, .recordPlan, .put, .compare, .recordUploaded: true
+        case .gather, .recordPlan, .put, .replace, .compare, .recordUploaded: true
         case .awaitData, .awaitMore, .rest: false
         }
     }
@@ -237,7 +255,7 @@ extension LaneUpload.Action {
     /// It takes the lane's data into memory.
     var needsPermit: Bool {
         switch self {
-        case .gather, .put: true
+        case .gather, .put, .replace: true
         case .awaitData, .awaitMore, .recordPlan, .compare, .recordUploaded, .rest: false
         }
     }
@@ -249,7 +267,7 @@ extension LaneUpload.Action {
         case .awaitData, .awaitMore: .waiting
         case .gather: .reading
         case .recordPlan: .planning
-        case .put: .putting
+        case .put, .replace: .putting
         case .compare: .comparing
         case .recordUploaded: .recording
         case .rest: isAlarmed ? .parked : .resting

@@ -121,6 +121,24 @@ struct LaneUplinkTests {
         #expect(harness.uplink.status.alarm == nil)
     }
 
+    @Test(
+        "the torn beginning of our own object, as a store keeps it when a sender dies, is replaced",
+        arguments: [0, 1, 90])
+    func tornObject(sizeBytes: Int) async throws {
+        let harness = Harness()
+        try harness.lane.append(Batches.plain(["a"]), topic: "t")
+        await harness.settle()
+        let whole = try #require(harness.memory.contents[Harness.key(1)])
+        let torn = try #require(whole.getSlice(at: whole.readerIndex, length: sizeBytes))
+        let second = Harness()
+        try second.lane.append(Batches.plain(["a"]), topic: "t")
+        _ = try await second.memory.put(Harness.key(1), torn, ifAbsent: false)
+        await second.settle()
+        #expect(second.memory.contents[Harness.key(1)] == whole)
+        #expect(second.uplink.status.alarm == nil)
+        try second.checkStore()
+    }
+
     @Test("an object of the same key but another range, incarnation or data is foreign", arguments: 0..<4)
     func foreignFooter(variant: Int) async throws {
         let harness = Harness()

@@ -204,6 +204,25 @@ struct LaneUploadTests {
         #expect(upload.putSucceeded(objectBytes: 1, logBytes: 1, took: .seconds(1)) == .recordUploaded(plan))
     }
 
+    @Test("the torn beginning of our own object is replaced; if that fails, the create-only PUT is next")
+    func tornObject() {
+        var upload = putting()
+        var random = random
+        #expect(upload.putExisted() == .compare(plan))
+        #expect(upload.compared(.torn("0 bytes"), now: .zero, using: &random) == .replace(plan))
+        guard
+            case .rest(let until) = upload.failed(
+                UploadFailure(.timeout, message: "put"), now: .zero, using: &random)
+        else {
+            Issue.record("no rest")
+            return
+        }
+        #expect(upload.timer(now: until) == .put(plan, attempt: 2))
+        #expect(upload.putExisted() == .compare(plan))
+        #expect(upload.compared(.torn("9 bytes"), now: .zero, using: &random) == .replace(plan))
+        #expect(upload.putSucceeded(objectBytes: 1, logBytes: 1, took: .seconds(1)) == .recordUploaded(plan))
+    }
+
     @Test("a comparison that fails, or finds nothing, begins again with the PUT", arguments: [true, false])
     func comparisonFails(isAbsent: Bool) {
         var upload = putting()

@@ -225,6 +225,10 @@ final class ProduceBatcher: Sendable {
         if info?.sizeBytes == object.body.readableBytes {
             if mayBeOurs { return }
             if try await store.get(object.key, range: nil) == object.body { return }
+        } else if mayBeOurs, let info, info.sizeBytes < object.body.readableBytes {
+            // A store that keeps part of a PUT that broke off. Nobody knows the object yet: it is replaced.
+            _ = try await store.put(object.key, object.body, ifAbsent: false)
+            return
         }
         throw ObjectStoreError(
             .put, key: object.key, .invalid("another writer's object"),

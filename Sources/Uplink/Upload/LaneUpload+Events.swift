@@ -73,7 +73,11 @@ extension LaneUpload {
 
     /// The store keeps the object.
     public mutating func putSucceeded(objectBytes: Int, logBytes: Int, took: Duration) -> Action {
-        guard case .busy(.putting(let plan)) = state else { preconditionFailure("putSucceeded() in \(state)") }
+        let plan: UploadPlan
+        switch state {
+        case .busy(.putting(let put)), .busy(.replacing(let put)): plan = put
+        default: preconditionFailure("putSucceeded() in \(state)")
+        }
         failures = 0
         sizing.sent(objectBytes: objectBytes, logBytes: logBytes, took: took)
         return begin(.recording(plan))
@@ -93,6 +97,7 @@ extension LaneUpload {
         case .same:
             failures = 0
             return begin(.recording(plan))
+        case .torn: return begin(.replacing(plan))
         case .foreign: return rest(.putting(plan), .permanent, now: now, using: &random)
         case .absent: return rest(.putting(plan), .transient(retryAfter: nil), now: now, using: &random)
         }
@@ -112,11 +117,12 @@ extension LaneUpload {
     ) -> Action {
         guard case .busy(let step) = state else { preconditionFailure("failed() in \(state)") }
         if failure.kind == .timeout, case .putting = step { sizing.timedOut() }
-        // A failed comparison begins again with the PUT: by then the object may be gone.
-        if case .comparing(let plan) = step {
+        switch step {
+        // These begin again with the create-only PUT: by then the object may be gone, or whole.
+        case .comparing(let plan), .replacing(let plan):
             return rest(.putting(plan), failure.kind, now: now, using: &random)
+        case .reading, .planning, .putting, .recording: return rest(step, failure.kind, now: now, using: &random)
         }
-        return rest(step, failure.kind, now: now, using: &random)
     }
 
     private mutating func rest(
@@ -144,6 +150,7 @@ extension LaneUpload {
             return .gather(from: nextPlanLSN, logBytesMax: sizing.logBytesMax(isBacklog: isBacklog))
         case .planning(let plan): return .recordPlan(plan)
         case .putting(let plan): return .put(plan, attempt: failures + 1)
+        case .replacing(let plan): return .replace(plan)
         case .comparing(let plan): return .compare(plan)
         case .recording(let plan): return .recordUploaded(plan)
         }

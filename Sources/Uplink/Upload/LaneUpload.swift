@@ -19,6 +19,8 @@ public struct LaneUpload: Sendable {
         /// Build the object of exactly this range, again if need be, and PUT it create-only; answer `putSucceeded` or
         /// `putExisted`.
         case put(UploadPlan, attempt: Int)
+        /// The same, but over what is there, which is the torn part of an earlier attempt; answer `putSucceeded`.
+        case replace(UploadPlan)
         /// Read the footer of what is there under the plan's key; answer `compared`.
         case compare(UploadPlan)
         /// Make it durable that the plan is done; answer `uploadRecorded`.
@@ -31,6 +33,9 @@ public struct LaneUpload: Sendable {
     public enum Comparison: Sendable, Equatable {
         /// An object of the same site, incarnation, lane, sequence, LSN range and data.
         case same
+        /// The beginning of our object: a store that keeps part of a PUT that broke off (SeaweedFS 4.48 does when the
+        /// sender dies). Nobody can have adopted it.
+        case torn(String)
         /// Something else. Never overwritten.
         case foreign(String)
         /// Nothing: it has been deleted since.
@@ -41,6 +46,7 @@ public struct LaneUpload: Sendable {
         case reading
         case planning(UploadPlan)
         case putting(UploadPlan)
+        case replacing(UploadPlan)
         case comparing(UploadPlan)
         case recording(UploadPlan)
     }
@@ -101,7 +107,8 @@ extension LaneUpload.Step {
     var plan: UploadPlan? {
         switch self {
         case .reading: nil
-        case .planning(let plan), .putting(let plan), .comparing(let plan), .recording(let plan): plan
+        case .planning(let plan), .putting(let plan), .replacing(let plan), .comparing(let plan), .recording(let plan):
+            plan
         }
     }
 }

@@ -6,8 +6,8 @@ public enum StoredFooter {
     public enum Outcome: Sendable, Equatable {
         case found(ObjectFooter)
         case absent
-        /// Something is there that is not a whole object of ours.
-        case unreadable(ObjectFormatError)
+        /// Something of this size is there that is not a whole object.
+        case unreadable(ObjectFormatError, sizeBytes: Int)
     }
 
     /// HEAD, then one ranged GET of the tail, or two when the footer is long.
@@ -17,7 +17,7 @@ public enum StoredFooter {
         guard let info = try await store.head(key) else { return .absent }
         let sizeBytes = info.sizeBytes
         guard sizeBytes > 0 else {
-            return .unreadable(.truncated(part: "object", neededBytes: 1, availableBytes: 0))
+            return .unreadable(.truncated(part: "object", neededBytes: 1, availableBytes: 0), sizeBytes: 0)
         }
         do {
             var tailBytes = ObjectReader.tailBytes(objectSizeBytes: sizeBytes)
@@ -28,12 +28,13 @@ public enum StoredFooter {
                 case .needMore(let more): tailBytes = more
                 }
             }
-            return .unreadable(.truncated(part: "footer", neededBytes: tailBytes, availableBytes: tailBytes))
+            return .unreadable(
+                .truncated(part: "footer", neededBytes: tailBytes, availableBytes: tailBytes), sizeBytes: sizeBytes)
         } catch let error as ObjectStoreError {
             if error.kind == .notFound { return .absent }
             throw error
         } catch let error as ObjectFormatError {
-            return .unreadable(error)
+            return .unreadable(error, sizeBytes: sizeBytes)
         } catch {
             throw ObjectStoreError(.get, key: key, .corrupt("\(error)"))
         }
