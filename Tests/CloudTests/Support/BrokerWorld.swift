@@ -107,6 +107,18 @@ final class BrokerWorld: Sendable {
         return response
     }
 
+    /// Random bytes as a body: an answer or a failed request, never a trap.
+    func callGarbage(_ key: APIKey, _ version: Int16) async throws {
+        var random = SplitMix(seed: UInt64(key.rawValue) << 8 + UInt64(version))
+        let header = RequestHeader(apiKey: key, apiVersion: version, correlationID: 7, clientID: nil)
+        for length in 0..<40 {
+            let body = ByteBuffer(bytes: (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) & 0x83 })
+            let request = KafkaRequest(header: header, body: body, receivedNs: 0)
+            let (broker, connection) = (broker, connection)
+            _ = try? await connection.eventLoop.flatSubmit { broker.handle(request, on: connection) }.get()
+        }
+    }
+
     struct NoAnswer: Error {}
 }
 
