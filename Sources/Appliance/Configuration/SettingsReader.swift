@@ -196,7 +196,9 @@ struct SettingsReader: Sendable {
     }
 
     /// Names of ours in the environment that are no settings: used by the project's own tests and tools.
-    static let reservedVariables: Set<String> = ["CAIRN_VENV", "CAIRN_PYTHON", "CAIRN_BINARY", "CAIRN_FORCE_PWRITE"]
+    static let reservedVariables: Set<String> = [
+        "CAIRN_VENV", "CAIRN_PYTHON", "CAIRN_BINARY", "CAIRN_WAL_ENGINE", "CAIRN_MEASURE", "CAIRN_SEED", "CAIRN_SEEDS",
+    ]
 
     private static func unknownReason(_ name: String, among known: [String]) -> String {
         guard let near = nearestName(to: name, among: known) else { return "no such setting" }

@@ -22,8 +22,3 @@ func wallMilliseconds() -> Int64 {
     clock_gettime(CLOCK_REALTIME, &time)
     return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
 }
-
-/// Switches that are no settings: for the project's own tests.
-enum ProcessEnvironment {
-    static func isSet(_ name: String) -> Bool { getenv(name).map { $0[0] != 0 && $0[0] != UInt8(ascii: "0") } ?? false }
-}

@@ -171,7 +171,6 @@ extension EdgeSettings {
         configuration.kafka.autoCreatesTopics = kafka.autoCreate
         configuration.kafka.defaultPartitions = Int32(kafka.partitions)
         configuration.kafka.batchBytesMax = kafka.batchBytesMax
-        if ProcessEnvironment.isSet("CAIRN_FORCE_PWRITE") { configuration.engine = .pwrite }
         return configuration
     }
 }
