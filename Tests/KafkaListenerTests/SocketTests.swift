@@ -54,9 +54,10 @@ import Testing
         #expect(try await answers.count == 1, "the peer closed after the first")
         await down
         await listener.shutdown()
-        await #expect(throws: (any Error).self) {
-            try await Self.exchange(ConnectionTests.produce(8), with: address, frames: 1)
-        }
+        // The port may belong to another test's listener by now: what counts is that nobody answers for this service.
+        let late = try? await Self.exchange(ConnectionTests.produce(8), with: address, frames: 1)
+        #expect(late?.isEmpty ?? true)
+        #expect(service.correlations == [7])
     }
 
     @Test("a port in use is an error with its number")
