@@ -36,6 +36,7 @@ public final class Adopter: Sendable {
     let configuration: AdoptionConfiguration
     let world: CloudWorld
     let logger: Logger
+    private static let lanesMax = 10_000
     private let partitionsDefault: Int32
     private let now: @Sendable () -> NIODeadline
     private let gate: AsyncGate
@@ -237,6 +238,8 @@ public final class Adopter: Sendable {
                 return
             }
             state.counts.flaws += 1
+            // Beyond this they are still refused and logged, only not remembered.
+            guard state.lanes.count <= Self.lanesMax else { return }
             let attempts = (state.lanes[id]?.quarantine?.attempts ?? 0) + 1
             state.lanes[id]?.quarantine = QuarantinedObject(key: found.key, flaw: found.flaw, attempts: attempts)
             state.lanes[id]?.retryAt = retryAt

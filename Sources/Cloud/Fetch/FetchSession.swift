@@ -24,6 +24,7 @@ final class FetchSession: @unchecked Sendable {
     private var held = HeldPieces()
     /// Partitions whose pieces could not be read.
     private var failed: Set<TopicPartition> = []
+    private var heldBytes = 0
     private var watch: PartitionWatchers.Token?
     private var timer: Scheduled<Void>?
     private var isLoading = false
@@ -79,6 +80,7 @@ final class FetchSession: @unchecked Sendable {
             load(needs)
         } else {
             engine.allowance.giveBack(kept)
+            held = HeldPieces()
             let isCrowded = granted == 0 && maxBytes > 0
             wait(until: isCrowded ? min(deadline, loop.now + Self.crowdedPause) : deadline)
         }
@@ -114,14 +116,13 @@ final class FetchSession: @unchecked Sendable {
 
     private func load(_ needs: [FetchNeed]) {
         isLoading = true
-        let limited = Array(needs.prefix(FetchPlanner.needsMax))
+        let affordable = reserveHeld(needs)
         let timeout = loop.scheduleTask(deadline: storeDeadline) { [self] in
             // Still on its way: it will be there for the next fetch.
             failed.formUnion(items.map(\.place))
-            isLoading = false
-            look()
+            finishLoading()
         }
-        engine.bringIn(limited) { [self] results in
+        engine.bringIn(affordable) { [self] results in
             loop.execute {
                 timeout.cancel()
                 self.loaded(results)
@@ -131,14 +132,34 @@ final class FetchSession: @unchecked Sendable {
 
     private func loaded(_ results: [(FetchNeed, Result<Piece, ReadError>)]) {
         guard !isDone else { return }
-        isLoading = false
         for (need, result) in results {
             switch result {
             case .success(let piece): held.add(piece, of: need.extent)
             case .failure: failed.formUnion(places(of: need))
             }
         }
+        finishLoading()
+    }
+
+    private func finishLoading() {
+        isLoading = false
+        engine.allowance.giveBack(heldBytes)
+        heldBytes = 0
         look()
+    }
+
+    /// Pieces on their way for this fetch count like a response. Returns those that there is room for; one at least, or a
+    /// crowded broker would never get on.
+    private func reserveHeld(_ needs: [FetchNeed]) -> [FetchNeed] {
+        let limited = needs.prefix(FetchPlanner.needsMax)
+        let sizes = limited.map { min(Int($0.extent.lengthBytes), ExtentReader.pieceBytes) }
+        heldBytes = engine.allowance.take(upTo: sizes.reduce(0, +))
+        var left = heldBytes
+        let count = sizes.prefix { size in
+            left -= size
+            return left >= 0
+        }.count
+        return Array(limited.prefix(max(1, count)))
     }
 
     private func places(of need: FetchNeed) -> [TopicPartition] {

@@ -8,6 +8,8 @@ struct ListOffsetsHandler: Sendable {
     let view: LedgerView
     let search: TimestampSearch
     let jobs: JobRunner
+    /// A search opens batches, which may be many times larger inside: few at a time.
+    let gate = AsyncGate(width: 4)
 
     func handle(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(ListOffsetsRequest.self)
@@ -15,7 +17,7 @@ struct ListOffsetsHandler: Sendable {
         let promise = loop.makePromise(of: ListOffsetsResponse.self)
         if asked.topics.allSatisfy({ $0.partitions.allSatisfy { !Self.needsRecords($0.timestampMs) } }) {
             promise.succeed(quickAnswer(asked, version))
-        } else if !jobs.submit({ promise.succeed(await answer(asked, version)) }) {
+        } else if !jobs.submit({ promise.succeed(await gate.pass { await answer(asked, version) }) }) {
             promise.succeed(quickAnswer(asked, version))
         }
         return promise.futureResult.answer(request)

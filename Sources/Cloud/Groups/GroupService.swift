@@ -31,6 +31,10 @@ final class GroupService: Sendable {
     func join(_ join: GroupJoin, on loop: any EventLoop) -> EventLoopFuture<JoinAnswer> {
         let promise = loop.makePromise(of: JoinAnswer.self)
         run { state, now in
+            guard !state.isStopped else {
+                promise.succeed(JoinAnswer(error: .notCoordinator))
+                return []
+            }
             let token = Self.park(.join(promise), in: &state)
             return state.coordinator.join(join, token: token, now: now)
         }
@@ -40,6 +44,10 @@ final class GroupService: Sendable {
     func sync(_ sync: GroupSync, on loop: any EventLoop) -> EventLoopFuture<SyncAnswer> {
         let promise = loop.makePromise(of: SyncAnswer.self)
         run { state, now in
+            guard !state.isStopped else {
+                promise.succeed(SyncAnswer(error: .notCoordinator))
+                return []
+            }
             let token = Self.park(.sync(promise), in: &state)
             return state.coordinator.sync(sync, token: token, now: now)
         }

@@ -33,8 +33,8 @@ struct MembershipHandler: Sendable {
         coordinator.nodeID = -1
         coordinator.port = -1
         guard type == 0 else {
-            // Clients take this for final, and show the text.
-            coordinator.errorCode = .invalidRequest
+            // The one code for transactions that every client takes for final; others are tried again for ever.
+            coordinator.errorCode = type == 1 ? .transactionalIdAuthorizationFailed : .invalidRequest
             coordinator.errorMessage =
                 type == 1 ? "transactions are not supported" : "key type \(type) is not supported"
             return coordinator

@@ -75,7 +75,7 @@ final class ProduceBatcher: Sendable {
                 submission, bytes: bytes, count: submission.entries.count, deadline: submission.deadline, now: now)
         }
         if action == .refuse {
-            state.withLock { $0.counts.refused += 1 }
+            count { $0.refused += 1 }
             answer([submission], with: .notEnoughReplicas)
             return
         }
@@ -162,6 +162,9 @@ final class ProduceBatcher: Sendable {
     private func upload(
         _ items: [Submission], _ sequence: UInt64, until deadline: NIODeadline
     ) async -> Result<[RunOutcome], ErrorCode> {
+        let uploader = ObjectUploader(
+            store: store, ledger: ledger, world: world, putFailed: { self.count { $0.putErrors += 1 } },
+            commitFailed: { self.count { $0.commitErrors += 1 } })
         let object: ObjectUpload
         do {
             object = try ObjectUpload(
@@ -172,85 +175,31 @@ final class ProduceBatcher: Sendable {
             await turns.wait(for: sequence)
             return .failure(.unknownServerError)
         }
-        let put = await withTimeLimit(remaining(deadline), clock: world.clock) { await self.put(object) }
+        let put = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.put(object) }
         await turns.wait(for: sequence)
         if let failure = put {
             logger.warning("a shared object was given up", metadata: ["error": "\(failure)"])
-            state.withLock { $0.counts.failedUploads += 1 }
+            count { $0.failedUploads += 1 }
             abandoned(object.key)
             return .failure(.notEnoughReplicas)
         }
         blocks.keep(object.body, of: object.key)
-        let committed = await withTimeLimit(remaining(deadline), clock: world.clock) { await self.commit(object) }
+        let committed = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.commit(object) }
         if case .failure(let code) = committed {
             blocks.forget(object.key, range: 0..<1)
-            state.withLock { $0.counts.failedCommits += 1 }
+            count { $0.failedCommits += 1 }
             abandoned(object.key)
             logger.warning("a shared object was not committed", metadata: ["key": "\(object.key)", "code": "\(code)"])
         }
         return committed
     }
 
+    private func count(_ change: (inout ProduceCounts) -> Void) {
+        state.withLock { change(&$0.counts) }
+    }
+
     private func remaining(_ deadline: NIODeadline) -> Duration {
         .nanoseconds(max(1_000_000, (deadline - timerLoop.now).nanoseconds))
-    }
-
-    /// Nil when the store has the object. Tries until cancelled.
-    private func put(_ object: ObjectUpload) async -> ObjectStoreError? {
-        let retry = RetryPolicy(base: .milliseconds(100), cap: .seconds(5))
-        var random = WorldRandom(random: world.random)
-        do throws(ObjectStoreError) {
-            var mayBeOurs = false
-            try await withRetry(retry, clock: world.clock, using: &random) {
-                (attempt: Int) async throws(ObjectStoreError) in
-                do throws(ObjectStoreError) {
-                    guard case .alreadyExists = try await store.put(object.key, object.body, ifAbsent: true) else {
-                        return
-                    }
-                } catch {
-                    mayBeOurs = mayBeOurs || error.effectUnknown
-                    state.withLock { $0.counts.putErrors += 1 }
-                    throw error
-                }
-                try await checkOwn(object, mayBeOurs: mayBeOurs)
-            }
-            return nil
-        } catch { return error }
-    }
-
-    /// The key was taken: by an earlier attempt whose answer was lost, or, once in a misconfigured blue moon, by another
-    /// deployment that uses the same bucket. No node epoch is given twice, so equal bytes are ours.
-    private func checkOwn(_ object: ObjectUpload, mayBeOurs: Bool) async throws(ObjectStoreError) {
-        let info = try await store.head(object.key)
-        if info?.sizeBytes == object.body.readableBytes {
-            if mayBeOurs { return }
-            if try await store.get(object.key, range: nil) == object.body { return }
-        } else if mayBeOurs, let info, info.sizeBytes < object.body.readableBytes {
-            // A store that keeps part of a PUT that broke off. Nobody knows the object yet: it is replaced.
-            _ = try await store.put(object.key, object.body, ifAbsent: false)
-            return
-        }
-        throw ObjectStoreError(
-            .put, key: object.key, .invalid("another writer's object"),
-            detail: "do two deployments share this bucket and prefix?")
-    }
-
-    private func commit(_ object: ObjectUpload) async -> Result<[RunOutcome], ErrorCode> {
-        let retry = RetryPolicy(base: .milliseconds(20), cap: .seconds(1))
-        var random = WorldRandom(random: world.random)
-        var attempt = 1
-        while true {
-            do throws(LedgerError) {
-                return .success(try await ledger.commitObject(object.commit))
-            } catch {
-                state.withLock { $0.counts.commitErrors += 1 }
-                guard error.isRetryable else { return .failure(error.errorCode) }
-                if Task.isCancelled { return .failure(.requestTimedOut) }
-                let pause = retry.delay(afterAttempt: attempt, using: &random)
-                do { try await world.clock.sleep(for: pause) } catch { return .failure(.requestTimedOut) }
-            }
-            attempt += 1
-        }
     }
 
     // MARK: Answering
@@ -310,52 +259,6 @@ final class ProduceBatcher: Sendable {
         for item in items {
             guard let admitted = item.admitted else { continue }
             item.loop.execute { admitted() }
-        }
-    }
-}
-
-extension EntryOutcome {
-    init(_ outcome: RunOutcome) {
-        switch outcome {
-        case .committed(let baseOffset, let logStart): self = .committed(baseOffset: baseOffset, logStart: logStart)
-        case .duplicate(let baseOffset, _): self = .duplicate(baseOffset: baseOffset)
-        case .rejected(let code): self = .rejected(code)
-        }
-    }
-}
-
-/// What has been produced since start, and what is on its way.
-public struct ProduceCounts: Sendable, Equatable {
-    public var objects: UInt64 = 0
-    public var batches: UInt64 = 0
-    public var records: UInt64 = 0
-    public var bytes: UInt64 = 0
-    public var duplicates: UInt64 = 0
-    public var rejected: UInt64 = 0
-    /// Requests refused because too many waited, and those that waited too long.
-    public var refused: UInt64 = 0
-    public var timedOut: UInt64 = 0
-    public var putErrors: UInt64 = 0
-    public var commitErrors: UInt64 = 0
-    public var failedUploads: UInt64 = 0
-    public var failedCommits: UInt64 = 0
-    public var pendingBytes = 0
-    public var parkedBytes = 0
-    public var uploads = 0
-
-    public init() {}
-
-    mutating func add(_ items: [Submission], _ outcomes: [RunOutcome]) {
-        objects += 1
-        for (entry, outcome) in zip(items.lazy.flatMap(\.entries), outcomes) {
-            switch outcome {
-            case .committed:
-                batches += 1
-                records += UInt64(entry.header.recordCount)
-                bytes += UInt64(entry.batch.readableBytes)
-            case .duplicate: duplicates += 1
-            case .rejected: rejected += 1
-            }
         }
     }
 }

@@ -1,4 +1,5 @@
 import KafkaProtocol
+import Ledger
 import NIOCore
 
 /// One validated batch on its way into a shared object.
@@ -30,4 +31,14 @@ struct Submission: Sendable {
     var completed: @Sendable ([EntryOutcome]) -> Void
 
     var sizeBytes: Int { entries.reduce(0) { $0 + $1.batch.readableBytes } }
+}
+
+extension EntryOutcome {
+    init(_ outcome: RunOutcome) {
+        switch outcome {
+        case .committed(let baseOffset, let logStart): self = .committed(baseOffset: baseOffset, logStart: logStart)
+        case .duplicate(let baseOffset, _): self = .duplicate(baseOffset: baseOffset)
+        case .rejected(let code): self = .rejected(code)
+        }
+    }
 }

@@ -127,7 +127,7 @@ enum ProduceFlaw: Error, Equatable {
     var code: ErrorCode {
         switch self {
         case .code(let code), .message(let code, _): code
-        case .transactions: .invalidTxnState
+        case .transactions: .transactionalIdAuthorizationFailed
         case .unanswerable: .unknownServerError
         }
     }

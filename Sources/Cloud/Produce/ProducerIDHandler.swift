@@ -25,8 +25,8 @@ final class ProducerIDHandler: Sendable {
         var response = InitProducerIDResponse()
         response.producerEpoch = -1
         if asked.transactionalID != nil {
-            // No other code says "not here" without making clients try for ever.
-            response.errorCode = .unsupportedVersion
+            // The one code that every client takes for final; others are tried again for ever.
+            response.errorCode = .transactionalIdAuthorizationFailed
             return request.answer(response, on: loop)
         }
         // Whatever id the producer had before: Kafka gives a new one where there is no transactional id.

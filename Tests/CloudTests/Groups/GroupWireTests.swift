@@ -205,7 +205,7 @@ struct GroupWireTests {
                 request.keyType = 1
                 let refused = try await world.ask(request, version: version)
                 let code = version >= 4 ? refused.coordinators.first?.errorCode : refused.errorCode
-                #expect(code == .invalidRequest)
+                #expect(code == .transactionalIdAuthorizationFailed)
             }
         }
     }

@@ -218,10 +218,10 @@ struct ProduceTests {
             var transactional = world.produceRequest([(0, batch)])
             transactional.transactionalID = "x"
             let answer = try await world.ask(transactional, version: 12)
-            #expect(answer.topics.first?.partitions.first?.errorCode == .invalidTxnState)
+            #expect(answer.topics.first?.partitions.first?.errorCode == .transactionalIdAuthorizationFailed)
             var initialise = InitProducerIDRequest()
             initialise.transactionalID = "x"
-            #expect(try await world.ask(initialise).errorCode == .unsupportedVersion)
+            #expect(try await world.ask(initialise).errorCode == .transactionalIdAuthorizationFailed)
         }
     }
 
