@@ -53,6 +53,54 @@ struct DiskFailureTests {
         #expect(!core.isFailing)
     }
 
+    @Test(
+        "what a restarted process finds although its sync had failed is made durable before it counts",
+        arguments: 0..<20)
+    func doubtfulTail(seed: UInt64) throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry(producerID: 5, sequence: 0)])
+        fail(disk) { $0.failingSyncs = 9 }
+        #expect(core.commit([Make.entry(producerID: 5, sequence: 1)])[0].offset == nil)
+        disk.restartProcess()
+        // Here settling fails too, at first: nothing may be built on the doubtful group meanwhile.
+        fail(disk) { $0.failingSyncs = seed < 10 ? 2 : 0 }
+        (core, _) = try Make.core(disk, seed: 2)
+        #expect(core.durableLSN == 3)
+        let repeated = Make.entry(producerID: 5, sequence: 1)
+        if seed < 10 {
+            guard case .rejected(.diskFailed) = core.commit([repeated])[0] else {
+                Issue.record("answered before it was settled")
+                return
+            }
+        }
+        #expect(
+            core.commit([repeated, Make.entry(text: "next")]) == [
+                .duplicate(baseOffset: 1), .appended(lsn: 4, baseOffset: 2),
+            ])
+        var random = SeededGenerator(seed: seed)
+        disk.crash(using: &random)
+        let report: RecoveryReport
+        (core, report) = try Make.core(disk, seed: 3)
+        #expect(report.isClean, "\(report)")
+        #expect(try core.readAll().batches.map(\.baseOffset) == [0, 1, 2])
+    }
+
+    @Test("a file whose removal is lost in a crash is there with its data", arguments: 0..<10)
+    func removalLost(seed: UInt64) throws {
+        let disk = SimulatedDisk()
+        let file = try disk.create("a", sizeBytes: 4096)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
+        defer { bytes.deallocate() }
+        bytes.initializeMemory(as: UInt8.self, repeating: 7)
+        try disk.writeAndSync(file, UnsafeRawBufferPointer(bytes), at: 0)
+        try disk.rename("a", to: "b")
+        try disk.remove("b")
+        var random = SeededGenerator(seed: seed)
+        disk.crash(using: &random)
+        for entry in try disk.list() { #expect(disk.contents(entry.name)?.allSatisfy { $0 == 7 } == true) }
+    }
+
     @Test("failed appends without end leave no trail of segments")
     func noTrail() throws {
         let disk = SimulatedDisk()

@@ -89,6 +89,7 @@ extension LaneCore {
         for (step, place) in readable.enumerated() {
             let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
             var scan = scan(place, window, expected: expected, limit: limit)
+            unsettled = UnsettledTail()
             do throws(DiskError) {
                 while let item = try scan.next() { apply(item, of: place, &report) }
             } catch {
@@ -116,12 +117,16 @@ extension LaneCore {
         switch item {
         case .frame(let frame):
             segments[place].noteGroup(lsn: frame.header.lsn, at: frame.groupOffset)
+            let isHead = frame.groupOffset <= Block.sizeBytes
+            unsettled?.groupOffset = isHead || frame.header.kind == .seal ? nil : frame.groupOffset
             state.apply(frame)
         case .gap(let gap): report.gaps.append(gap)
         case .quarantined(let offset, let length):
             report.quarantined.append(
                 QuarantinedRange(segment: segments[place].sequence, offsetBytes: offset, lengthBytes: length))
-        case .torn(_, let length): report.tornTailBytes = length
+        case .torn(_, let length):
+            report.tornTailBytes = length
+            unsettled?.tornBytes = length
         }
     }
 
@@ -163,34 +168,16 @@ extension LaneCore {
 
     // MARK: Tail
 
-    /// Makes what was found durable and wipes what was cut, so that neither can change under the frames to come.
+    /// Failing is no reason not to start; it is tried again before anything is written.
     private mutating func settleTail(_ report: inout RecoveryReport) {
         guard let newest = segments.last, newest.isReadable else {
             mustRotate = true
+            unsettled = nil
             return
         }
-        do throws(DiskError) {
-            if report.tornTailBytes > 0 { try wipe(newest, from: tailBytes, lengthBytes: report.tornTailBytes) }
-            try disk.sync(newest.file)
-            let isUsual = newest.sizeBytes == configuration.segmentSizeBytes && newest.sequence + 1 == nextSegment
-            mustRotate = !isUsual || report.hadReadErrors
-        } catch {
-            mustRotate = true
-            report.notes.append(error.description)
-        }
-    }
-
-    private func wipe(_ segment: LiveSegment<D.File>, from start: Int, lengthBytes: Int) throws(DiskError) {
-        let end = min(Block.roundedUp(start + lengthBytes), segment.sizeBytes / Block.sizeBytes * Block.sizeBytes)
-        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: Block.sizeBytes)
-        defer { zeros.deallocate() }
-        zeros.initializeMemory(as: UInt8.self, repeating: 0)
-        var at = start
-        while at < end {
-            let piece = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, end - at)])
-            try disk.write(segment.file, piece, at: at)
-            at += piece.count
-        }
+        let isUsual = newest.sizeBytes == configuration.segmentSizeBytes && newest.sequence + 1 == nextSegment
+        mustRotate = !isUsual || report.hadReadErrors
+        do throws(DiskError) { try settle() } catch { report.notes.append(error.description) }
     }
 
     private mutating func finish(_ window: ScanWindow<D>, _ report: inout RecoveryReport) {

@@ -10,6 +10,7 @@ extension LaneCore {
 
     /// Makes sure the newest segment may be written and has room for a group of `groupBytes` of data.
     mutating func makeRoom(_ groupBytes: Int) -> Room {
+        do throws(DiskError) { try settle() } catch { return failed(error) }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
         if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes) }
         let afterRotation = segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
@@ -19,10 +20,14 @@ extension LaneCore {
             try rotate()
             return .ready
         } catch {
-            isFailing = true
-            note(error)
-            return .failed(error.isDiskFull ? .diskFull : .diskFailed(error.description))
+            return failed(error)
         }
+    }
+
+    private mutating func failed(_ error: DiskError) -> Room {
+        isFailing = true
+        note(error)
+        return .failed(error.isDiskFull ? .diskFull : .diskFailed(error.description))
     }
 
     /// Under pressure uploaded segments go although local retention would keep them.

@@ -53,6 +53,7 @@ extension LaneCore {
     }
 
     private mutating func makeControlRoom() throws(DiskError) {
+        try settle()
         let size = segments.last?.sizeBytes ?? 0
         let needed = Block.sizeBytes
         if !mustRotate, tailBytes + needed <= size - configuration.controlReserveBytes { return }

@@ -25,6 +25,8 @@ public struct LaneCore<D: Disk> {
     /// The newest segment must not be written any more: a write failed there, or another segment may exist after it.
     var mustRotate = true
     var nextSegment: UInt64 = 1
+    /// Set from recovery until `settle()` has succeeded.
+    var unsettled: UnsettledTail?
     /// Latest monotonic time seen in entries or uploads.
     var clockNs: UInt64 = 0
     /// Rows of the index for what the last commit made durable.

@@ -40,9 +40,10 @@ extension SimulatedDisk.State {
         inodes[file.inode]?.sync()
     }
 
-    /// Forgets files that no name leads to, durable or not.
+    /// Forgets files that no name leads to: none now, and none that a crash may bring back.
     mutating func dropUnnamed() {
-        let used = Set(names.values).union(durableNames.values)
+        var used = Set(names.values).union(durableNames.values)
+        for case .link(_, let inode) in changes { used.insert(inode) }
         inodes = inodes.filter { used.contains($0.key) }
     }
 }

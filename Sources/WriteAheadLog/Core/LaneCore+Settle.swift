@@ -1,0 +1,53 @@
+import Glibc
+import NIOCore
+
+/// The end of the newest segment as recovery saw it, not yet known to be on the medium.
+struct UnsettledTail: Sendable, Equatable {
+    /// The last group; nil when the head of the segment is all there is, or the log was closed in order.
+    var groupOffset: Int?
+    var tornBytes = 0
+}
+
+extension LaneCore {
+    /// Makes sure of what recovery saw before anything is built on it, and wipes what it cut, so that neither can change
+    /// under the frames to come. Until it succeeds nothing is answered and nothing is written.
+    ///
+    /// A sync is not enough: the former process may have failed to sync the last group, and no later sync covers that
+    /// (Linux, fsync(2)). So the group is written once more, byte for byte; all before it was synced by those who wrote it.
+    mutating func settle() throws(DiskError) {
+        guard let unsettled, let newest = segments.last else { return }
+        if unsettled.tornBytes > 0 { try wipe(newest, from: tailBytes, lengthBytes: unsettled.tornBytes) }
+        if let start = unsettled.groupOffset { try rewrite(newest, start..<tailBytes) }
+        try disk.sync(newest.file)
+        self.unsettled = nil
+    }
+
+    private func rewrite(_ segment: LiveSegment<D.File>, _ range: Range<Int>) throws(DiskError) {
+        // A file that somebody has cut may end inside a block, which cannot be written.
+        let range = range.clamped(to: 0..<segment.sizeBytes / Block.sizeBytes * Block.sizeBytes)
+        guard !range.isEmpty else { return }
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(1 << 20, range.count), alignment: Block.sizeBytes)
+        defer { memory.deallocate() }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: memory.count) {
+            let piece = UnsafeMutableRawBufferPointer(rebasing: memory[..<min(memory.count, range.upperBound - start)])
+            guard try disk.read(segment.file, into: piece, at: start) == piece.count else {
+                throw DiskError(.read, SegmentName.live(segment.sequence), errno: EIO)
+            }
+            try disk.write(segment.file, UnsafeRawBufferPointer(piece), at: start)
+        }
+    }
+
+    private func wipe(_ segment: LiveSegment<D.File>, from start: Int, lengthBytes: Int) throws(DiskError) {
+        let end = min(Block.roundedUp(start + lengthBytes), segment.sizeBytes / Block.sizeBytes * Block.sizeBytes)
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: Block.sizeBytes)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        var at = start
+        while at < end {
+            let piece = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, end - at)])
+            try disk.write(segment.file, piece, at: at)
+            at += piece.count
+        }
+    }
+}
