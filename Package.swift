@@ -106,6 +106,9 @@ let package = Package(
                     httpClient, nioCore, nioPosix, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
+            .executableTarget(
+                name: "wal-bench", dependencies: ["WriteAheadLog", "KafkaProtocol", nioCore], path: "bench/wal",
+                swiftSettings: swiftSettings),
             .testTarget(name: "ApplianceTests", dependencies: ["Appliance"], swiftSettings: swiftSettings),
             .testTarget(
                 name: "Simulation",

@@ -1,9 +1,9 @@
 // Figures of the log alone, one line of JSON per run.
 //
-//   WALBench offered DIRECTORY MB_PER_S SECONDS   64 KiB units at that rate: latency from arrival to durable, CPU
-//   WALBench full DIRECTORY SECONDS               groups of 1 MiB as fast as they go
-//   WALBench fill DIRECTORY GIB                   leaves a backlog behind
-//   WALBench start DIRECTORY                      time and memory until a lane accepts
+//   wal-bench offered DIRECTORY MB_PER_S SECONDS   64 KiB units at that rate: latency from arrival to durable, CPU
+//   wal-bench full DIRECTORY SECONDS               groups of 1 MiB as fast as they go
+//   wal-bench fill DIRECTORY GIB                   leaves a backlog behind
+//   wal-bench start DIRECTORY                      time and memory until a lane accepts
 import Glibc
 import KafkaProtocol
 import NIOCore
@@ -227,7 +227,7 @@ func number(_ place: Int, _ otherwise: Double) -> Double {
     arguments.count > place ? Double(arguments[place]) ?? otherwise : otherwise
 }
 guard arguments.count >= 3 else {
-    print("WALBench offered|full|fill|start DIRECTORY [figures]")
+    print("wal-bench offered|full|fill|start DIRECTORY [figures]")
     exit(2)
 }
 do {

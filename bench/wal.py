@@ -1,0 +1,42 @@
+"""The log alone: 64 KiB units at 600 MB/s, and full speed with 1 MiB groups against fio doing the same writes, in turn."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+
+from common import ROOT, median, run_json
+
+PROGRAM = ROOT / ".build/release/wal-bench"
+PAIRS = 5
+SECONDS = 3
+
+
+def fio(directory):
+    """1 MiB direct writes into a file that is written already, one fdatasync for each."""
+    path = f"{directory}/fio.dat"
+    common = ["fio", "--name=a", f"--filename={path}", "--size=512m", "--direct=1", "--output-format=json"]
+    subprocess.run([*common, "--rw=write", "--bs=1m"], check=True, capture_output=True)
+    done = subprocess.run(
+        [*common, "--rw=write", "--bs=1m", "--fdatasync=1", "--time_based", f"--runtime={SECONDS}", "--overwrite=1"],
+        check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["jobs"][0]["write"]["bw_bytes"] / 1e6
+
+
+def main():
+    with tempfile.TemporaryDirectory(dir=ROOT / ".build") as directory:
+        def log(mode, *arguments):
+            shutil.rmtree(f"{directory}/log", ignore_errors=True)
+            return run_json([PROGRAM, mode, f"{directory}/log", *arguments])
+
+        offered = [log("offered", 600, SECONDS) for _ in range(3)]
+        print("log, 64 KiB units offered at 600 MB/s:", json.dumps(sorted(offered, key=lambda r: r.get("p50_ms", 0))[1]))
+        pairs = [(log("full", SECONDS)["mb_per_s"], fio(directory)) for _ in range(PAIRS)]
+        print(f"{'log MB/s':>10} {'fio MB/s':>10} {'ratio':>6}   1 MiB groups, one fdatasync each")
+        for ours, theirs in pairs:
+            print(f"{ours:>10.0f} {theirs:>10.0f} {ours / theirs:>6.2f}")
+        print(f"median ratio {median([o / t for o, t in pairs]):.2f}")
+
+
+if __name__ == "__main__":
+    main()
