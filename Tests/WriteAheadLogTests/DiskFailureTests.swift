@@ -86,6 +86,28 @@ struct DiskFailureTests {
         #expect(try core.readAll().batches.map(\.baseOffset) == [0, 1, 2])
     }
 
+    @Test(
+        "a segment removed by a process that could not sync it does not come back to bury later frames",
+        arguments: 0..<30)
+    func buried(seed: UInt64) throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry()])
+        fail(disk) { faults in
+            faults.failingSyncs = 1
+            faults.failingDirectorySyncs = 2
+        }
+        #expect(core.commit([Make.entry(text: "refused")])[0].offset == nil)
+        disk.restartProcess()
+        (core, _) = try Make.core(disk, seed: 2)
+        let lsn = try #require(core.commit([Make.entry(text: "acked")])[0].lsn)
+        var random = SeededGenerator(seed: seed)
+        disk.crash(using: &random)
+        let report: RecoveryReport
+        (core, report) = try Make.core(disk, seed: 3)
+        #expect(report.isClean && core.durableLSN >= lsn, "\(report)")
+    }
+
     @Test("a file whose removal is lost in a crash is there with its data", arguments: 0..<10)
     func removalLost(seed: UInt64) throws {
         let disk = SimulatedDisk()

@@ -85,6 +85,7 @@ extension LaneCore {
 
     private mutating func replay(from base: Int, _ window: ScanWindow<D>, _ report: inout RecoveryReport) {
         let readable = segments.indices.filter { $0 >= base && segments[$0].isReadable }
+        unsettled = UnsettledTail()
         var expected: UInt64? = readable.first.map { segments[$0].firstLSN }
         for (step, place) in readable.enumerated() {
             let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
@@ -170,13 +171,10 @@ extension LaneCore {
 
     /// Failing is no reason not to start; it is tried again before anything is written.
     private mutating func settleTail(_ report: inout RecoveryReport) {
-        guard let newest = segments.last, newest.isReadable else {
-            mustRotate = true
-            unsettled = nil
-            return
+        let isUsual = segments.last.map {
+            $0.isReadable && $0.sizeBytes == configuration.segmentSizeBytes && $0.sequence + 1 == nextSegment
         }
-        let isUsual = newest.sizeBytes == configuration.segmentSizeBytes && newest.sequence + 1 == nextSegment
-        mustRotate = !isUsual || report.hadReadErrors
+        mustRotate = isUsual != true || report.hadReadErrors
         do throws(DiskError) { try settle() } catch { report.notes.append(error.description) }
     }
 

@@ -1,7 +1,7 @@
 import Glibc
 import NIOCore
 
-/// The end of the newest segment as recovery saw it, not yet known to be on the medium.
+/// What recovery saw, not yet known to be on the medium: the names of the files and the end of the newest segment.
 struct UnsettledTail: Sendable, Equatable {
     /// The last group; nil when the head of the segment is all there is, or the log was closed in order.
     var groupOffset: Int?
@@ -12,14 +12,21 @@ extension LaneCore {
     /// Makes sure of what recovery saw before anything is built on it, and wipes what it cut, so that neither can change
     /// under the frames to come. Until it succeeds nothing is answered and nothing is written.
     ///
-    /// A sync is not enough: the former process may have failed to sync the last group, and no later sync covers that
-    /// (Linux, fsync(2)). So the group is written once more, byte for byte; all before it was synced by those who wrote it.
+    /// - Names: the former process may have removed a segment and failed to sync that. Should the name come back after a
+    ///   power cut, its checkpoint would declare dead what has been written elsewhere since.
+    /// - Bytes: it may have failed to sync the last group, and no later sync covers that (Linux, fsync(2)). So the group is
+    ///   written once more, byte for byte; all before it was synced by those who wrote it.
     mutating func settle() throws(DiskError) {
-        guard let unsettled, let newest = segments.last else { return }
+        guard let unsettled else { return }
+        try disk.syncDirectory()
+        if let newest = segments.last, newest.isReadable { try settle(newest, unsettled) }
+        self.unsettled = nil
+    }
+
+    private func settle(_ newest: LiveSegment<D.File>, _ unsettled: UnsettledTail) throws(DiskError) {
         if unsettled.tornBytes > 0 { try wipe(newest, from: tailBytes, lengthBytes: unsettled.tornBytes) }
         if let start = unsettled.groupOffset { try rewrite(newest, start..<tailBytes) }
         try disk.sync(newest.file)
-        self.unsettled = nil
     }
 
     private func rewrite(_ segment: LiveSegment<D.File>, _ range: Range<Int>) throws(DiskError) {
