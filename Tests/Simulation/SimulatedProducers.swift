@@ -2,73 +2,158 @@ import KafkaProtocol
 import NIOCore
 import WriteAheadLog
 
-/// A producer as real ones behave: one batch under way, repeated with the same sequences until it is acked if it is
-/// idempotent, never repeated if it is not.
+/// A producer as real ones behave: idempotent ones repeat what is not answered, with the same sequences and up to five
+/// batches in flight; others send one batch and never repeat what may have been stored.
 struct SimulatedProducer {
+    private struct Batch {
+        var values: Range<Int>
+        var entry: LogEntry
+        var wasSent = false
+        var isStored = false
+    }
+
+    static let inFlightMax = 5
+
     let number: Int
+    let lane: Int
     let topic: String
     let partition: Int32
     let isIdempotent: Bool
     private var nextValue = 0
-    private var underWay: Range<Int>?
-    private(set) var acked: [Int] = []
-    /// Sent, and never heard of again: may be there or not.
-    private(set) var unknown: Set<Int> = []
+    private var nextSequence: Int32 = 0
+    private var epoch: Int16 = 0
+    /// The lane knows this epoch. Before it does, any sequence may come first, so that clients send one batch only.
+    private var isKnown = false
+    private var inFlight: [Batch] = []
+    /// Sent, and never to be heard of again: may be there or not.
+    private var unknown: Set<Int> = []
 
-    init(number: Int, topic: String, partition: Int32, isIdempotent: Bool) {
+    init(number: Int, lane: Int, topic: String, partition: Int32, isIdempotent: Bool) {
         self.number = number
+        self.lane = lane
         self.topic = topic
         self.partition = partition
         self.isIdempotent = isIdempotent
     }
 
-    static func text(_ number: Int, _ value: Int) -> String { "\(number):\(value)" }
+    var place: Oracle.Place { Oracle.Place(topic: topic, partition: partition) }
+    var local: Oracle.Local { Oracle.Local(lane: lane, place: place) }
+    var isWaiting: Bool { !inFlight.isEmpty }
 
-    /// The batch to send now: the one under way again, or a new one.
-    mutating func batch(nowMs: Int64, using random: inout SeededRandom) throws -> LogEntry {
-        let values: Range<Int>
-        if let underWay {
-            values = underWay
-        } else {
-            values = nextValue..<(nextValue + Int.random(in: 1...4, using: &random))
-            nextValue = values.upperBound
-            underWay = values
+    /// What is not answered yet, again, and a few more batches.
+    mutating func send(
+        new count: Int, nowMs: Int64, payloadBytesMax: Int, using random: inout SeededRandom
+    ) throws -> [LogEntry] {
+        let limit = isIdempotent && isKnown ? Self.inFlightMax : 1
+        for _ in 0..<count where inFlight.count < limit {
+            inFlight.append(try make(nowMs: nowMs, payloadBytesMax: payloadBytesMax, using: &random))
         }
+        return inFlight.map(\.entry)
+    }
+
+    private mutating func make(
+        nowMs: Int64, payloadBytesMax: Int, using random: inout SeededRandom
+    ) throws -> Batch {
+        let values = nextValue..<(nextValue + Int.random(in: 1...4, using: &random))
+        nextValue = values.upperBound
         var builder = RecordBatchBuilder(
             compression: random.chance(200) ? .zstd(level: 1) : .none, producerID: isIdempotent ? Int64(number) : -1,
-            producerEpoch: isIdempotent ? 0 : -1, baseSequence: isIdempotent ? Int32(values.lowerBound) : -1)
+            producerEpoch: isIdempotent ? epoch : -1, baseSequence: isIdempotent ? nextSequence : -1)
+        nextSequence += Int32(values.count)
         for value in values {
+            let padding = Int.random(in: 0...payloadBytesMax / values.count, using: &random)
             builder.append(
                 Record(
                     timestampMs: nowMs, offsetDelta: 0, key: ByteBuffer(string: "\(number)"),
-                    value: ByteBuffer(string: Self.text(number, value)), headers: []))
+                    value: ByteBuffer(string: "\(number):\(value):" + String(repeating: "x", count: padding)),
+                    headers: []))
         }
         let bytes = builder.finish()
-        return LogEntry(
+        let entry = LogEntry(
             topic: topic, partition: partition, batch: bytes, header: try RecordBatch.validateOne(bytes), wallMs: nowMs,
-            monotonicNs: UInt64(max(0, nowMs)) * 1_000_000, clockQuality: .unknown)
+            monotonicNs: 0, clockQuality: .unknown)
+        return Batch(values: values, entry: entry)
     }
 
-    /// The answer came.
-    mutating func answered(_ outcome: AppendOutcome) throws {
-        guard let values = underWay else { throw SimulationFailure("producer \(number): an answer to nothing") }
+    /// The lane has decided, whether or not its answers are heard. Tells the oracle what is durable now.
+    mutating func decided(_ outcomes: [AppendOutcome], isHeard: Bool, _ oracle: inout Oracle) throws {
+        guard outcomes.count == inFlight.count else {
+            throw SimulationFailure("producer \(number): \(outcomes.count) answers to \(inFlight.count) batches")
+        }
+        var waiting: [Batch] = []
+        var isRejected = false
+        for (outcome, batch) in zip(outcomes, inFlight) {
+            var batch = batch
+            let isStored = try judge(outcome, batch, afterRejected: isRejected, &oracle)
+            batch.wasSent = true
+            batch.isStored = batch.isStored || isStored
+            isRejected = isRejected || !batch.isStored
+            if isStored, isHeard { isKnown = isIdempotent }
+            if isStored && isHeard { continue }
+            if isIdempotent || outcome.isSurelyNotStored {
+                waiting.append(batch)
+            } else if !isStored {
+                unknown.formUnion(batch.values)
+            }
+        }
+        inFlight = waiting
+    }
+
+    /// Whether the batch is durable now.
+    private func judge(
+        _ outcome: AppendOutcome, _ batch: Batch, afterRejected: Bool, _ oracle: inout Oracle
+    ) throws -> Bool {
         switch outcome {
-        case .appended, .duplicate:
-            acked += values
-            underWay = nil
-        case .rejected(.outOfOrderSequence), .rejected(.producerFenced), .rejected(.invalidEntry), .rejected(.batchTooLarge):
-            throw SimulationFailure("producer \(number): batch \(values) refused for good: \(outcome)")
-        case .rejected: break
+        case .appended(_, let offset):
+            guard !afterRejected else {
+                throw SimulationFailure("producer \(number): \(batch.values) appended after one that was rejected")
+            }
+            try oracle.stored(local, offset, number: number, batch.values, isNew: true)
+            return true
+        case .duplicate(let offset):
+            guard isIdempotent, batch.wasSent else {
+                throw SimulationFailure("producer \(number): new batch \(batch.values) taken for a duplicate")
+            }
+            try oracle.stored(local, offset, number: number, batch.values, isNew: false)
+            return true
+        case .rejected(.outOfOrderSequence) where afterRejected: return false
+        case .rejected(.quotaExceeded), .rejected(.overloaded), .rejected(.diskFull), .rejected(.diskFailed),
+            .rejected(.closed):
+            return false
+        case .rejected:
+            throw SimulationFailure("producer \(number): batch \(batch.values) refused for good: \(outcome)")
         }
     }
 
-    /// No answer came: the gateway died, or the connection.
-    mutating func unanswered() {
-        guard let values = underWay, !isIdempotent else { return }
-        unknown.formUnion(values)
-        underWay = nil
+    /// The gateway died: who does not repeat never knows.
+    mutating func disconnected() {
+        guard !isIdempotent else { return }
+        for batch in inFlight where batch.wasSent { unknown.formUnion(batch.values) }
+        inFlight.removeAll { $0.wasSent }
     }
 
-    /// May be delivered though it was never acked.
-    func mayBeThere(_ value: Int) -> Bool { unknown.contains(value) || underWay?.contains(value) == true }
+    /// The client itself died, and begins anew with the next epoch.
+    mutating func reborn() {
+        guard isIdempotent else { return }
+        for batch in inFlight { unknown.formUnion(batch.values) }
+        inFlight = []
+        epoch += 1
+        nextSequence = 0
+        isKnown = false
+    }
+
+    /// May be delivered though nobody was told.
+    func mayBeThere(_ value: Int) -> Bool {
+        unknown.contains(value) || inFlight.contains { $0.values.contains(value) }
+    }
+}
+
+extension AppendOutcome {
+    /// Refused before anything was written.
+    fileprivate var isSurelyNotStored: Bool {
+        switch self {
+        case .rejected(.quotaExceeded), .rejected(.overloaded): true
+        default: false
+        }
+    }
 }

@@ -1,274 +1,280 @@
-import Cloud
-import KafkaProtocol
 import Ledger
-import Logging
 import NIOCore
 import ObjectStore
-import SharedObject
 import Uplink
 import WriteAheadLog
 
-/// A site, its link, a store and a cloud node, under faults that a seed decides. Everything that decides something is
-/// production code; the disk, the time, the store's faults and the clients are simulated.
-struct SimulatedWorld {
-    static let incarnation = String(repeating: "5", count: 32)
+@testable import Cloud
 
-    let seed: UInt64
+/// A site, its link, a store and cloud nodes, under faults that a seed decides. Everything that decides something is
+/// production code; the disks, the time, the store's faults and the clients are simulated.
+struct SimulatedWorld {
     private(set) var trace: [String] = []
+    /// What happened how often, over the life.
+    private(set) var tally: [String: Int] = [:]
     private var random: SeededRandom
     private let shared: SharedRandom
-    private let clock = SimulatedClock()
-    private let disk = SimulatedDisk()
+    private let conditions: Conditions
+    private let clock: SimulatedClock
+    private let link: SimulatedLink
     private let durableStore: MemoryStore
+    private let lateStore: LateStore
     private let store: FaultyStore
     private let ledgerLog = MemoryFencedLog()
-    private var lane: SimulatedLane
-    private var uplink: LaneUplink<SimulatedClock>
+    private var site: SimulatedSite
     private var cloud: SimulatedCloud
-    private let cloudBox = CloudBox()
+    private var zombie: SimulatedCloud?
     private var producers: [SimulatedProducer]
-    private var powerOffAt: Int?
+    private var oracle = Oracle()
+    private var consumer = SimulatedConsumer()
+    /// The gateway's idea of the time is off by this.
+    private var wallSkewMs: Int64 = 0
+    private var isStoreDown = false
 
     init(seed: UInt64) async throws {
-        self.seed = seed
-        random = SeededRandom(seed: seed)
-        shared = SharedRandom(seed: seed ^ 0xABCD)
-        let clock = clock
+        var random = SeededRandom(seed: seed)
+        let clock = SimulatedClock()
+        let shared = SharedRandom(seed: seed ^ 0xABCD)
+        conditions = Conditions(using: &random)
         durableStore = MemoryStore(nowMs: { clock.milliseconds })
-        store = FaultyStore(durableStore, FaultScript(seed: seed), sleep: { clock.advance(by: $0) })
-        lane = try SimulatedLane(name: "critical", disk: disk, saltSeed: seed)
-        cloud = try await SimulatedCloud.start(log: ledgerLog, store: store, clock: clock, random: shared)
-        cloudBox.set(cloud)
-        producers = (0..<4).map { number in
-            SimulatedProducer(
-                number: number, topic: number % 2 == 0 ? "gnss.a" : "gnss.b", partition: Int32(number / 2 % 2),
-                isIdempotent: number != 3)
-        }
-        uplink = Self.makeUplink(lane, store, clock, shared, cloudBox)
-        addFaults()
+        lateStore = LateStore(durableStore, random: shared)
+        store = FaultyStore(lateStore, FaultScript(seed: seed), sleep: { clock.advance(by: $0) })
+        link = SimulatedLink(random: shared)
+        let surroundings = Surroundings(store: store, clock: clock, random: shared, link: link)
+        site = try SimulatedSite(conditions, surroundings, using: &random)
+        producers = Self.makeProducers()
+        cloud = try await SimulatedCloud.start(
+            log: ledgerLog, store: store, clock: clock, random: shared, verifiesRuns: conditions.verifiesRuns)
+        link.connect(cloud, zombie: nil)
+        self.clock = clock
+        self.shared = shared
+        self.random = random
+        note("conditions", "\(conditions)")
     }
 
-    /// One life of the world: `steps` events, then everything heals and what was acked is looked for.
+    /// Two topics of one lane each and one of both; in each lane one producer is not idempotent.
+    private static func makeProducers() -> [SimulatedProducer] {
+        (0..<8).map { number in
+            let (lane, index) = (number / 4, number % 4)
+            return SimulatedProducer(
+                number: number, lane: lane, topic: index == 3 ? "gnss.both" : "gnss.\(lane)",
+                partition: Int32(index == 1 ? 1 : 0), isIdempotent: index != 2)
+        }
+    }
+
+    /// One life of the world: `steps` events, then everything heals and what was durable is looked for.
     mutating func run(steps: Int) async throws {
+        addFaults()
         for _ in 0..<steps { try await event() }
         try await heal()
-        try await check()
+        let delivery = try await Delivery(cloud.ledger.view, durableStore)
+        note("objects", digest())
+        try Verdict(oracle: oracle, producers: producers, consumer: consumer, delivery: delivery).check()
+    }
+
+    func end() async {
         await cloud.ledger.close()
+        await zombie?.ledger.close()
     }
 
     // MARK: Events
 
     private mutating func event() async throws {
-        switch Int.random(in: 0..<100, using: &random) {
-        case 0..<45: try produce()
-        case 45..<75: await upload()
-        case 75..<82: _ = await uplink.announceStep()
-        case 82..<90: clock.advance(by: .milliseconds(Int.random(in: 1...5000, using: &random)))
-        case 90..<93: powerOffAt = powerOffAt ?? disk.operations + Int.random(in: 1...12, using: &random)
-        case 93..<95: try restartGateway(powerCut: false)
-        case 95..<97: try await restartCloud()
-        case 97..<99: _ = await cloud.adopter.reconcile()
-        default: addFaults()
+        switch Int.random(in: 0..<1000, using: &random) {
+        case 0..<420: try produce(lane: Int.random(in: 0...1, using: &random))
+        case 420..<690: await upload()
+        case 690..<750: _ = await site.lanes[Int.random(in: 0...1, using: &random)].uplink.announceStep()
+        case 750..<830: clock.advance(by: .milliseconds(Int.random(in: 1...5000, using: &random)))
+        case 830..<860: site.armPowerCut(using: &random)
+        case 860..<875: try restartSite(powerCut: false)
+        case 875..<890: try await restartCloud()
+        case 890..<900: try await takeOver()
+        case 900..<920: note("reconcile", "\(await (random.chance(200) ? zombie ?? cloud : cloud).adopter.reconcile())")
+        case 920..<945: try await consumer.read(from: cloud, using: &random)
+        case 945..<955: addFaults()
+        case 955..<965: toggleStore()
+        case 965..<970: producers[Int.random(in: 0..<8, using: &random)].reborn()
+        case 970..<975: wallSkewMs = [0, 315_360_000_000, -619_315_200_000].randomElement(using: &random) ?? 0
+        default: await lateStore.arrive(using: &random)
         }
-        if let limit = powerOffAt {
-            disk.faults.powerOffAt = limit
-            if disk.operations >= limit { try restartGateway(powerCut: true) }
+        if random.chance(conditions.diskFaultsPerMille) {
+            site.failDisk(using: &random)
+            note("disk fault", "")
         }
+        if site.isOff { try restartSite(powerCut: true) }
     }
 
-    private mutating func produce() throws {
-        let count = Int.random(in: 1...3, using: &random)
-        let chosen = Array(producers.indices.shuffled(using: &random).prefix(count))
-        let nowMs = 1_700_000_000_000 + clock.milliseconds
+    private mutating func produce(lane: Int, new: ClosedRange<Int> = 1...3) throws {
+        let chosen = producers.indices.filter { producers[$0].lane == lane }.shuffled(using: &random)
+            .prefix(Int.random(in: 1...3, using: &random))
+        let nowMs = 1_700_000_000_000 + clock.milliseconds + wallSkewMs
         var entries: [LogEntry] = []
-        for index in chosen { entries.append(try producers[index].batch(nowMs: nowMs, using: &random)) }
-        let outcomes = lane.commit(entries)
-        let connectionBreaks = random.chance(60)
-        for (index, outcome) in zip(chosen, outcomes) {
-            if connectionBreaks { producers[index].unanswered() } else { try producers[index].answered(outcome) }
+        var counts: [Int] = []
+        for index in chosen {
+            let sent = try producers[index].send(
+                new: Int.random(in: new, using: &random), nowMs: nowMs, payloadBytesMax: conditions.payloadBytesMax,
+                using: &random)
+            entries += sent
+            counts.append(sent.count)
         }
-        note("produce \(chosen) \(outcomes.map(\.brief)) \(connectionBreaks)")
+        let outcomes = site.lanes[lane].log.commit(entries)
+        site.noteAppended(outcomes, lane: lane)
+        let isHeard = !site.isOff && !random.chance(60)
+        for outcome in outcomes { tally[outcome.kind, default: 0] += 1 }
+        note("produce", "\(lane) \(Array(chosen)) \(outcomes.map(\.brief).joined(separator: " ")) \(isHeard)")
+        var rest = outcomes[...]
+        for (index, count) in zip(chosen, counts) {
+            try producers[index].decided(Array(rest.prefix(count)), isHeard: isHeard, &oracle)
+            rest = rest.dropFirst(count)
+        }
+        let used = site.lanes[lane].log.diskBytes
+        // Records of uploads may go beyond it, data never.
+        let hasStored = outcomes.contains { $0.kind == "appended" }
+        guard !hasStored || used <= site.lanes[lane].configuration.quotaBytes else {
+            throw SimulationFailure(
+                "lane \(lane) takes \(used) bytes, quota \(site.lanes[lane].configuration.quotaBytes)")
+        }
     }
 
     private mutating func upload() async {
-        for _ in 0..<Int.random(in: 1...6, using: &random) {
-            guard case .none = await uplink.step() else { break }
+        let lane = site.lanes[Int.random(in: 0...1, using: &random)]
+        for _ in 0..<Int.random(in: 1...8, using: &random) {
+            guard case .none = await lane.uplink.step() else { break }
         }
-        let status = uplink.status
-        note("uplink \(status.nextSequence) \(status.uploadedThrough)")
+        let status = lane.uplink.status
+        note("upload", "\(status.lane) \(status.nextSequence) \(status.uploadedThrough) \(status.lastError ?? "")")
     }
 
-    private mutating func restartGateway(powerCut: Bool) throws {
-        if powerCut { disk.crash(using: &random) } else { disk.restartProcess() }
-        powerOffAt = nil
-        for index in producers.indices { producers[index].unanswered() }
-        lane = try SimulatedLane(name: "critical", disk: disk, saltSeed: random.next())
-        uplink = Self.makeUplink(lane, store, clock, shared, cloudBox)
-        note("restart \(powerCut) durable \(lane.durableLSN) \(lane.uploadState)")
+    private mutating func restartSite(powerCut: Bool, mayFail: Bool = true) throws {
+        for index in producers.indices { producers[index].disconnected() }
+        try site.restart(powerCut: powerCut, mayFail: mayFail, using: &random)
+        let lanes = site.lanes.map { "\($0.log.durableLSN) \($0.log.uploadState)" }
+        note(powerCut ? "power cut" : "kill", lanes.joined(separator: ", "))
     }
 
     private mutating func restartCloud() async throws {
         await cloud.ledger.close()
-        ledgerLog.setFaults(nil)
-        cloud = try await SimulatedCloud.start(log: ledgerLog, store: store, clock: clock, random: shared)
-        cloudBox.set(cloud)
-        breakLedger()
-        note("cloud restarts")
+        cloud = try await startCloud()
+        link.connect(cloud, zombie: zombie)
+        note("cloud restarts", "\(cloud.ledger.recovery.sequence)")
     }
+
+    /// Another node begins, and the former one does not know.
+    private mutating func takeOver() async throws {
+        await zombie?.ledger.close()
+        zombie = cloud
+        cloud = try await startCloud()
+        link.connect(cloud, zombie: zombie)
+        note("takeover", "\(cloud.ledger.recovery.sequence)")
+    }
+
+    private func startCloud() async throws -> SimulatedCloud {
+        ledgerLog.setFaults(nil)
+        let started = try await SimulatedCloud.start(
+            log: ledgerLog, store: store, clock: clock, random: shared, verifiesRuns: conditions.verifiesRuns)
+        breakLedger()
+        return started
+    }
+
+    // MARK: Faults
 
     /// Other chances of other faults, from now on.
     private mutating func addFaults() {
         var script = FaultScript(seed: random.next())
         let scale = Int.random(in: 0...3, using: &random)
         script.add(.fail(.unavailable), perMille: 20 * scale)
-        script.add(.throttle(), perMille: 20 * scale)
-        script.add(.timeoutAfterSuccess, on: .put, perMille: 40 * scale)
+        script.add(.throttle(retryAfter: scale == 3 ? .seconds(5) : nil), perMille: 20 * scale)
         script.add(.fail(.timeout), perMille: 20 * scale)
+        script.add(.fail(.denied), perMille: 3 * scale)
+        script.add(.timeoutAfterSuccess, on: .put, perMille: 40 * scale)
         script.add(.ownObjectExists, on: .put, perMille: 20 * scale)
         script.add(.staleList(newest: 2), on: .list, perMille: 100 * scale)
         script.add(.truncateGet(sizeBytes: 10), on: .get, perMille: 10 * scale)
-        script.add(.flipGet(bit: 77), on: .get, perMille: 10 * scale)
+        script.add(.flipGet(bit: Int.random(in: 0..<100_000, using: &random)), on: .get, perMille: 10 * scale)
+        if isStoreDown { script.add(.fail(.unavailable), perMille: 1000) }
         store.rescript { [script] in $0 = script }
+        lateStore.setChance(perMille: 30 * scale)
         breakLedger()
-        note("faults \(scale)")
+        note("faults", "\(scale)")
+    }
+
+    private mutating func toggleStore() {
+        isStoreDown.toggle()
+        addFaults()
+        note(isStoreDown ? "store down" : "store up", "")
     }
 
     private func breakLedger() {
-        let shared = shared
+        let (shared, perMille) = (shared, conditions.ledgerFaultsPerMille)
         ledgerLog.setFaults { operation in
-            guard case .append = operation, shared.chance(50) else { return nil }
-            return shared.chance(500) ? .errorBeforeEffect : .errorAfterEffect
+            switch operation {
+            case .append where shared.chance(perMille):
+                [.errorBeforeEffect, .errorAfterEffect, .errorBeforeLateEffect][Int(shared.next() % 3)]
+            case .read where shared.chance(perMille * 3): .errorBeforeEffect
+            default: nil
+            }
         }
     }
-
-    private static func makeUplink(
-        _ lane: SimulatedLane, _ store: FaultyStore, _ clock: SimulatedClock, _ shared: SharedRandom, _ cloud: CloudBox
-    ) -> LaneUplink<SimulatedClock> {
-        guard let identity = UplinkIdentity(site: "sim", incarnation: incarnation) else {
-            preconditionFailure("the site's name is not a name")
-        }
-        return LaneUplink(
-            identity: identity, settings: .critical,
-            components: LaneUplinkComponents(
-                source: lane, store: store,
-                announcer: LocalAnnouncer { (announcement) async throws(AnnounceError) in
-                    try await Self.carry(announcement, to: cloud, shared)
-                },
-                permits: PutPermits(), clock: clock, random: { shared.next() },
-                logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }))
-    }
-
-    /// The link: loses a request, or its answer.
-    private static func carry(
-        _ announcement: Announcement, to cloud: CloudBox, _ shared: SharedRandom
-    ) async throws(AnnounceError) -> AnnounceReply {
-        guard !shared.chance(150), let cloud = cloud.current else { throw AnnounceError(.unreachable) }
-        let report = await cloud.adopter.adopt(key: announcement.key)
-        guard !shared.chance(150) else { throw AnnounceError(.unreachable) }
-        return AnnounceReply(adopted: [announcement.lane: report.adoptedSequence])
-    }
-
-    private mutating func note(_ line: String) { trace.append(line) }
 
     // MARK: The end
 
-    /// Faults end, the gateway sends what it has, the cloud takes it over.
+    /// Faults end, producers get rid of what they have, the gateway sends it, the cloud takes it over.
     private mutating func heal() async throws {
         store.rescript { $0 = FaultScript() }
-        ledgerLog.setFaults(nil)
-        if powerOffAt != nil { try restartGateway(powerCut: true) }
+        lateStore.setChance(perMille: 0)
+        site.healDisks()
+        try restartSite(powerCut: random.chance(500), mayFail: false)
         try await restartCloud()
         ledgerLog.setFaults(nil)
-        for index in producers.indices where producers[index].isIdempotent {
-            let entry = try producers[index].batch(nowMs: 1_700_000_000_000 + clock.milliseconds, using: &random)
-            for _ in 0..<50 {
-                guard case .rejected? = lane.commit([entry]).first.map({ outcome in
-                    (try? producers[index].answered(outcome)) == nil ? AppendOutcome.rejected(.closed) : outcome
-                }) else { break }
-                await drain()
-            }
-        }
-        await drain()
-        guard await uplink.isDrained else { throw SimulationFailure("the uplink did not drain: \(uplink.status)") }
+        try await emptyProducers()
+        for place in site.lanes.indices { try await drain(place) }
         for _ in 0..<20 {
             clock.advance(by: .seconds(60))
-            if await cloud.adopter.reconcile(), adoptedThrough == lane.uploadState.nextSequence - 1 { return }
+            await lateStore.arrive(using: &random)
+            if await cloud.adopter.reconcile(), site.lanes.allSatisfy({ isAdopted($0) }) { return }
         }
         throw SimulationFailure(
-            "adopted through \(adoptedThrough), uploaded \(lane.uploadState), lanes \(cloud.adopter.lanes())")
+            "uploaded \(site.lanes.map(\.log.uploadState)), adopted \(cloud.adopter.lanes())")
     }
 
-    private var adoptedThrough: UInt64 {
-        (cloud.ledger.view.lane("sim", incarnation: Self.incarnation, lane: "critical")?.nextSequence ?? 1) - 1
+    private func isAdopted(_ lane: SimulatedSite.Lane) -> Bool {
+        let name = lane.configuration.name
+        let facts = cloud.ledger.view.lane(SimulatedSite.site, incarnation: SimulatedSite.incarnation, lane: name)
+        return (facts?.nextSequence ?? 1) == lane.log.uploadState.nextSequence
     }
 
-    private func drain() async {
+    private mutating func emptyProducers() async throws {
+        for _ in 0..<200 {
+            guard let waiting = producers.first(where: \.isWaiting) else { return }
+            try produce(lane: waiting.lane, new: 0...0)
+            try await drain(waiting.lane)
+        }
+        throw SimulationFailure("producers still wait: \(producers.filter(\.isWaiting).map(\.number))")
+    }
+
+    private func drain(_ place: Int) async throws {
+        let uplink = site.lanes[place].uplink
         await uplink.flush()
         for _ in 0..<2000 {
-            guard await !uplink.isDrained else { return }
             if case .until = await uplink.step() { clock.advance(by: .seconds(61)) }
+            if await uplink.isDrained { return }
         }
+        throw SimulationFailure("the uplink did not drain: \(uplink.status)")
     }
 
-    /// Everything acked is delivered once, in order, at dense offsets; what was not acked is there at most once.
-    private func check() async throws {
-        var seen: [Int: [Int]] = [:]
-        for topic in cloud.ledger.view.topics() {
-            for partition in 0..<topic.partitionCount {
-                for value in try await values(of: topic, partition) {
-                    let parts = value.split(separator: ":").compactMap { Int($0) }
-                    guard parts.count == 2 else { throw SimulationFailure("a record nobody sent: \(value)") }
-                    seen[parts[0], default: []].append(parts[1])
-                }
-            }
-        }
-        for producer in producers {
-            let delivered = seen[producer.number] ?? []
-            guard Set(delivered).count == delivered.count else {
-                throw SimulationFailure("producer \(producer.number): doubled records \(delivered.doubled)")
-            }
-            guard delivered == delivered.sorted() else {
-                throw SimulationFailure("producer \(producer.number): out of order")
-            }
-            let lost = Set(producer.acked).subtracting(delivered)
-            guard lost.isEmpty else {
-                throw SimulationFailure("producer \(producer.number): acked and lost \(lost.sorted())")
-            }
-            let unasked = Set(delivered).subtracting(producer.acked).filter { !producer.mayBeThere($0) }
-            guard unasked.isEmpty else {
-                throw SimulationFailure("producer \(producer.number): delivered, never sent \(unasked.sorted())")
-            }
-        }
+    private mutating func note(_ event: String, _ details: String) {
+        tally[event, default: 0] += 1
+        trace.append("\(clock.milliseconds) \(event) \(details)")
     }
 
-    private func values(of topic: TopicFacts, _ partition: Int32) async throws -> [String] {
-        guard let facts = cloud.ledger.view.partition(topic.id, partition) else { return [] }
-        var values: [String] = []
-        var offset = facts.logStart
-        while offset < facts.highWatermark {
-            let extents = cloud.ledger.view.extents(topic.id, partition, from: offset, maxBytes: 1 << 20)
-            guard let first = extents.first, first.baseOffset == offset else {
-                throw SimulationFailure("\(topic.name)-\(partition): no extent begins at \(offset)")
-            }
-            for extent in extents {
-                let range = Int(extent.position)..<Int(extent.position + extent.lengthBytes)
-                var bytes = try await durableStore.get(extent.objectKey, range: range)
-                while bytes.readableBytes > 0 {
-                    let header = try RecordBatchHeader(reading: bytes, at: bytes.readerIndex)
-                    guard let batch = bytes.readSlice(length: header.totalSizeBytes) else {
-                        throw SimulationFailure("\(extent.objectKey): a batch is cut")
-                    }
-                    _ = try RecordBatch.validateOne(batch)
-                    var reader = try RecordBatchReader(batch)
-                    while let record = try reader.next() { values.append(String(buffer: record.value ?? ByteBuffer())) }
-                }
-                guard Int64(values.count) + facts.logStart == extent.lastOffset + 1 else {
-                    throw SimulationFailure("\(topic.name)-\(partition): offsets are not dense at \(extent.lastOffset)")
-                }
-                offset = extent.lastOffset + 1
-            }
+    /// One number for all that is in the store (FNV-1a).
+    private func digest() -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for (key, body) in durableStore.contents.sorted(by: { $0.key < $1.key }) {
+            for byte in key.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            for byte in body.readableBytesView { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         }
-        return values
+        return String(hash, radix: 16)
     }
 }
 
@@ -277,11 +283,18 @@ extension AppendOutcome {
         switch self {
         case .appended(let lsn, let offset): "+\(lsn)@\(offset)"
         case .duplicate(let offset): "=\(offset)"
-        case .rejected: "-"
+        case .rejected: kind
         }
     }
-}
 
-extension [Int] {
-    fileprivate var doubled: [Int] { Dictionary(grouping: self) { $0 }.filter { $0.value.count > 1 }.keys.sorted() }
+    fileprivate var kind: String {
+        switch self {
+        case .appended: "appended"
+        case .duplicate: "duplicate"
+        case .rejected(.quotaExceeded): "quota"
+        case .rejected(.diskFull): "full"
+        case .rejected(.diskFailed): "failed"
+        case .rejected(let rejection): "\(rejection)"
+        }
+    }
 }

@@ -1,0 +1,26 @@
+/// What a seed's world is like, apart from the order of its events: sizes, limits, and how much goes wrong.
+struct Conditions: Sendable {
+    let segmentSizeBytes = 128 << 10
+    /// Segments a lane may have: with few of them and the store down, the quota is reached.
+    let quotaSegments: Int
+    let spareSegmentsMax: Int
+    let keepBytes: Int
+    /// Segment files the disk has room for, nil for any number; may be fewer than the quota allows.
+    let capacitySegments: Int?
+    let payloadBytesMax: Int
+    /// Whether the adopter reads every byte of an object first.
+    let verifiesRuns: Bool
+    let diskFaultsPerMille: Int
+    let ledgerFaultsPerMille: Int
+
+    init(using random: inout SeededRandom) {
+        quotaSegments = [2, 3, 4, 16].randomElement(using: &random) ?? 16
+        spareSegmentsMax = Int.random(in: 0...2, using: &random)
+        keepBytes = random.chance(300) ? segmentSizeBytes : 0
+        capacitySegments = random.chance(250) ? Int.random(in: 2...4, using: &random) + spareSegmentsMax : nil
+        payloadBytesMax = [20, 400, 3000].randomElement(using: &random) ?? 20
+        verifiesRuns = random.chance(300)
+        diskFaultsPerMille = [0, 10, 40].randomElement(using: &random) ?? 0
+        ledgerFaultsPerMille = [0, 30, 150].randomElement(using: &random) ?? 0
+    }
+}
