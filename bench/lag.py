@@ -37,16 +37,21 @@ def main():
         reader = threading.Thread(target=read)
         reader.start()
         producer = Producer({"bootstrap.servers": f"127.0.0.1:{edge_port}", "acks": "all", "linger.ms": 0})
+        def acknowledge():
+            while not stop.is_set():
+                producer.poll(0.1)
+        acknowledger = threading.Thread(target=acknowledge)
+        acknowledger.start()
         for _ in range(SECONDS * 100):
             sent = time.time()
             producer.produce("gnss.lag", value=repr(sent),
                              on_delivery=lambda error, _, sent=sent: acks.append(time.time() - sent))
-            producer.poll(0)
             time.sleep(0.01)
         producer.flush(10)
         time.sleep(3)
         stop.set()
         reader.join()
+        acknowledger.join()
         consumer.close()
         for server in (edge, cloud):
             server.stop()

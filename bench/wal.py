@@ -8,8 +8,8 @@ import tempfile
 from common import ROOT, median, run_json
 
 PROGRAM = ROOT / ".build/release/wal-bench"
-PAIRS = 5
-SECONDS = 3
+PAIRS = 9
+SECONDS = 2
 
 
 def fio(directory):
@@ -35,7 +35,8 @@ def main():
         print(f"{'log MB/s':>10} {'fio MB/s':>10} {'ratio':>6}   1 MiB groups, one fdatasync each")
         for ours, theirs in pairs:
             print(f"{ours:>10.0f} {theirs:>10.0f} {ours / theirs:>6.2f}")
-        print(f"median ratio {median([o / t for o, t in pairs]):.2f}")
+        ours, theirs = [o for o, _ in pairs], [t for _, t in pairs]
+        print(f"ratio of medians {median(ours) / median(theirs):.2f}, of the best runs {max(ours) / max(theirs):.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // Figures of the log alone, one line of JSON per run.
 //
 //   wal-bench offered DIRECTORY MB_PER_S SECONDS   64 KiB units at that rate: latency from arrival to durable, CPU
-//   wal-bench full DIRECTORY SECONDS               groups of 1 MiB as fast as they go
+//   wal-bench full DIRECTORY SECONDS [SEGMENT_MIB]  groups of 1 MiB as fast as they go
 //   wal-bench fill DIRECTORY GIB                   leaves a backlog behind
 //   wal-bench start DIRECTORY                      time and memory until a lane accepts
 import Glibc
@@ -138,9 +138,10 @@ func offered(_ directory: String, megabytesPerSecond: Double, seconds: Double) t
     log.close()
 }
 
-func full(_ directory: String, seconds: Double) throws {
+func full(_ directory: String, seconds: Double, segmentBytes: Int) throws {
     let configuration = LaneConfiguration(
-        name: "bench", directory: directory, quotaBytes: 8 << 30, commitWindow: .zero, groupBytesMax: (1 << 20) + 4096,
+        name: "bench", directory: directory, segmentSizeBytes: segmentBytes, quotaBytes: 8 << 30, commitWindow: .zero,
+        groupBytesMax: (1 << 20) + 4096,
         spareSegmentsMax: 16)
     let (log, _) = try LaneLog.open(configuration)
     let uploads = upload(log, every: 64 << 20)
@@ -233,7 +234,7 @@ guard arguments.count >= 3 else {
 do {
     switch arguments[1] {
     case "offered": try offered(arguments[2], megabytesPerSecond: number(3, 600), seconds: number(4, 5))
-    case "full": try full(arguments[2], seconds: number(3, 5))
+    case "full": try full(arguments[2], seconds: number(3, 5), segmentBytes: Int(number(4, 64)) << 20)
     case "fill": try fill(arguments[2], gibibytes: Int(number(3, 4)))
     case "start": try start(arguments[2])
     default: exit(2)
