@@ -40,6 +40,9 @@ final class CloudRole: Service {
         var configuration = KafkaListenerConfiguration(
             host: settings.kafka.listen?.host ?? "127.0.0.1", port: settings.kafka.listen?.port ?? 0)
         configuration.connectionsMax = settings.kafka.connectionsMax
+        // A produce is answered after the upload: what one connection sends meanwhile must fill more than one object.
+        configuration.requestBytesInFlightMax = 32 << 20
+        configuration.inFlightBytesMax = 256 << 20
         listener = KafkaListener(
             configuration: configuration, service: broker, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
     }
