@@ -3,14 +3,16 @@ SWIFT_FLAGS := -c release -Xswiftc -enable-testing
 BINARY := .build/release/cairn
 DATA ?= data
 export CAIRN_VENV := $(CURDIR)/.venv
+export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop lint setup bench clean help
+.PHONY: run build test test-swift test-interop lint setup simulate bench clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
 	@echo "make run REPLAY=F   the same, fed from a receiver capture"
 	@echo "make test           everything: format, unit tests, simulation, real clients and servers"
+	@echo "make simulate SEEDS=N   more lives of the simulation than make test plays"
 	@echo "make bench          figures of docs/performance.md"
 
 run: build
@@ -36,6 +38,11 @@ test-swift: setup
 test-interop: setup
 	@swift build $(SWIFT_FLAGS) --product cairn
 	@.venv/bin/python -m pytest -q Tests/Interop
+
+# Any number of simulated lives: make simulate SEEDS=20000, one with its trace: make simulate SEED=17
+simulate: build
+	@swift build $(SWIFT_FLAGS) --build-tests
+	@CAIRN_SEEDS=$(or $(SEEDS),5000) $(if $(SEED),CAIRN_SEED=$(SEED)) swift test $(SWIFT_FLAGS) --skip-build --filter Simulation
 
 bench:
 	@scripts/system-packages bench

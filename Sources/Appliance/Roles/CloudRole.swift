@@ -56,7 +56,7 @@ final class CloudRole: Service {
         logger.notice(
             "cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.broker.run() }
+            group.addTask { await self.work() }
             group.addTask { await self.store.probe(logger: self.logger) }
             try? await gracefulShutdown()
             await listener.shutdown()
@@ -65,6 +65,22 @@ final class CloudRole: Service {
         }
         await ledger.close()
         logger.notice("cloud node stopped")
+    }
+
+    /// The broker's own work. A store that does not answer may hold up a stop for so long, then uploads are given up: their
+    /// producers have no answer and send again.
+    private static let stopLimit = Duration.seconds(6)
+
+    private func work() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.broker.run() }
+            group.addTask {
+                try? await gracefulShutdown()
+                try? await Task.sleep(for: Self.stopLimit)
+            }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
     /// Takes an announcement: what the caller says is a hint, the store is asked.
