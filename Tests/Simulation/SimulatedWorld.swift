@@ -67,6 +67,7 @@ struct SimulatedWorld {
         addFaults()
         for _ in 0..<steps { try await event() }
         try await heal()
+        try await consumer.catchUp(with: cloud)
         let delivery = try await Delivery(cloud.ledger.view, durableStore)
         note("objects", digest())
         try Verdict(oracle: oracle, producers: producers, consumer: consumer, delivery: delivery).check()
@@ -90,7 +91,7 @@ struct SimulatedWorld {
         case 875..<890: try await restartCloud()
         case 890..<900: try await takeOver()
         case 900..<920: note("reconcile", "\(await (random.chance(200) ? zombie ?? cloud : cloud).adopter.reconcile())")
-        case 920..<945: try await consumer.read(from: cloud, using: &random)
+        case 920..<945: try await consume()
         case 945..<955: addFaults()
         case 955..<965: toggleStore()
         case 965..<970: producers[Int.random(in: 0..<8, using: &random)].reborn()
@@ -143,6 +144,12 @@ struct SimulatedWorld {
         }
         let status = lane.uplink.status
         note("upload", "\(status.lane) \(status.nextSequence) \(status.uploadedThrough) \(status.lastError ?? "")")
+    }
+
+    private mutating func consume() async throws {
+        let isZombie = zombie != nil && random.chance(200)
+        let node = isZombie ? zombie ?? cloud : cloud
+        try await consumer.read(from: node, isZombie: isZombie, using: &random)
     }
 
     private mutating func restartSite(powerCut: Bool, mayFail: Bool = true) throws {
