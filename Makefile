@@ -33,7 +33,7 @@ test: setup lint test-swift test-interop
 
 test-swift: setup
 	@swift build $(SWIFT_FLAGS) --build-tests
-	@swift test $(SWIFT_FLAGS) --skip-build
+	@swift test $(SWIFT_FLAGS) --skip-build --no-parallel
 
 test-interop: setup
 	@swift build $(SWIFT_FLAGS) --product cairn

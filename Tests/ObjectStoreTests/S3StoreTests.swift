@@ -148,7 +148,9 @@ struct S3StoreTests {
             let error = await #expect(throws: ObjectStoreError.self) {
                 try await store.put("k", bytes(9), ifAbsent: true)
             }
-            #expect(error?.kind == .unavailable && error?.effectUnknown == true && error?.isRetryable == true)
+            // On a machine that is busy the attempt's time may be over before the closed connection is noticed.
+            #expect(error?.kind == .unavailable || error?.kind == .timeout)
+            #expect(error?.effectUnknown == true && error?.isRetryable == true)
             #expect(try await store.put("k", bytes(9), ifAbsent: true) == .alreadyExists)
         }
     }

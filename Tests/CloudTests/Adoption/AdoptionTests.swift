@@ -101,7 +101,8 @@ struct AdoptionTests {
             let status = world.broker.status()
             #expect(status.lanes.count { $0.quarantine != nil } == 3)
             #expect(status.problems.count == 3)
-            #expect(status.adoption.flaws == 3)
+            // The pass over the listing at the broker's start may have met them too.
+            #expect(status.adoption.flaws >= 3)
 
             // Put right, it goes on.
             _ = try await world.memory.put(cut.key(1), whole, ifAbsent: false)

@@ -90,7 +90,8 @@ struct ProduceTests {
 
     @Test("five batches of a producer in flight share an object, in order, a refused one apart")
     func inFlight() async throws {
-        let configuration = BrokerWorld.settings { $0.produce.interval = .milliseconds(300) }
+        // Long enough for all five to be handed over on a machine that is busy.
+        let configuration = BrokerWorld.settings { $0.produce.interval = .seconds(3) }
         try await BrokerWorld.run(configuration) { world in
             try await world.createTopic("t")
             // 0, 1, 2, then a hole, then 3: sent without waiting.
