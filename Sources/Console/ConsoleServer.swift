@@ -28,7 +28,11 @@ public struct ConsoleServer: Service {
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "cairn"),
             logger: logger)
-        try await application.run()
+        do {
+            try await application.run()
+        } catch {
+            throw ConsoleFailure(description: "http.listen: cannot serve on \(host):\(port): \(error)")
+        }
     }
 
     private func addReading(to router: Router<BasicRequestContext>) {
@@ -65,6 +69,11 @@ public struct ConsoleServer: Service {
     private static func response(_ body: ByteBuffer, type: String, status: HTTPResponse.Status) -> Response {
         Response(status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: body))
     }
+}
+
+/// Why the console could not serve, with its address.
+public struct ConsoleFailure: Error, CustomStringConvertible {
+    public let description: String
 }
 
 extension AnnounceAnswer {
