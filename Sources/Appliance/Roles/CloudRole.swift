@@ -49,10 +49,11 @@ final class CloudRole: Service {
 
     /// Serves until the group shuts down; then answers what is under way and closes the ledger.
     func run() async throws {
-        let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
+        // Before the first client can ask.
         let told = settings.kafka.advertise ?? settings.kafka.listen
-        broker.advertise(
-            host: told?.host ?? "127.0.0.1", port: told.flatMap { $0.port > 0 ? $0.port : nil } ?? address.port ?? 0)
+        broker.advertise(host: told?.host ?? "127.0.0.1", port: told?.port ?? 0)
+        let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
+        if told?.port ?? 0 == 0 { broker.advertise(host: told?.host ?? "127.0.0.1", port: address.port ?? 0) }
         logger.notice(
             "cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
         await withTaskGroup(of: Void.self) { group in
