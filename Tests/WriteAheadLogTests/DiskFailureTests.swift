@@ -123,6 +123,28 @@ struct DiskFailureTests {
         for entry in try disk.list() { #expect(disk.contents(entry.name)?.allSatisfy { $0 == 7 } == true) }
     }
 
+    @Test("what is durable is acked again though the disk fails, and nothing overtakes what the disk refused")
+    func noOvertaking() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry(producerID: 5, sequence: 0)])
+        // The first group fails twice; the second would find the disk well again.
+        fail(disk) { $0.failingSyncs = 2 }
+        let bytes = core.configuration.groupBytesMax / 2
+        let large = Make.entry(bytes: bytes, producerID: 6, sequence: 0)
+        let next = Make.entry(bytes: bytes, producerID: 7, sequence: 0)
+        let outcomes = core.commit([Make.entry(producerID: 5, sequence: 0), large, next])
+        #expect(outcomes[0] == .duplicate(baseOffset: 0))
+        for outcome in outcomes.dropFirst() {
+            guard case .rejected(.diskFailed) = outcome else {
+                Issue.record("\(outcome)")
+                continue
+            }
+        }
+        #expect(core.alarms.diskRejections == 2)
+        #expect(core.commit([large, next]).map(\.offset) == [1, 2])
+    }
+
     @Test("failed appends without end leave no trail of segments")
     func noTrail() throws {
         let disk = SimulatedDisk()

@@ -9,7 +9,10 @@ extension LaneCore {
         committed.removeAll(keepingCapacity: true)
         while outcomes.count < group.count {
             let end = groupEnd(group, from: outcomes.count)
-            commitOnce(group[outcomes.count..<end], into: &outcomes)
+            if let failure = commitOnce(group[outcomes.count..<end], into: &outcomes) {
+                // Nothing overtakes what the disk refused: a producer must not be acked past a batch it has to repeat.
+                refuse(group[outcomes.count...], failure, into: &outcomes)
+            }
         }
         return outcomes
     }
@@ -24,7 +27,10 @@ extension LaneCore {
         return entries.count
     }
 
-    private mutating func commitOnce(_ entries: ArraySlice<LogEntry>, into outcomes: inout [AppendOutcome]) {
+    /// Nil when every entry has its outcome; else why none has.
+    private mutating func commitOnce(
+        _ entries: ArraySlice<LogEntry>, into outcomes: inout [AppendOutcome]
+    ) -> AppendRejection? {
         var failure = AppendRejection.closed
         let needed = entries.reduce(GroupHeader.sizeBytes) { $0 + (refusal(of: $1) == nil ? $1.frameBytes : 0) }
         for _ in 0..<2 {
@@ -32,15 +38,15 @@ extension LaneCore {
             case .failed(let rejection): failure = rejection
             case .quotaReached(let rejection):
                 refuseForQuota(entries, rejection, into: &outcomes)
-                return
+                return nil
             case .ready:
-                guard let failed = writeGroup(entries, into: &outcomes) else { return }
+                guard let failed = writeGroup(entries, into: &outcomes) else { return nil }
                 failure = failed
                 continue
             }
             break
         }
-        refuse(entries, failure, into: &outcomes)
+        return failure
     }
 
     /// One attempt in the newest segment. Nil when done; else nothing of it happened and the segment is given up.
@@ -131,28 +137,33 @@ extension LaneCore {
         _ entries: ArraySlice<LogEntry>, _ rejection: AppendRejection, into outcomes: inout [AppendOutcome]
     ) {
         isFailing = true
-        alarms.diskRejections += UInt64(entries.count)
-        let first = outcomes.count
-        for entry in entries { outcomes.append(.rejected(refusal(of: entry) ?? rejection)) }
-        count(outcomes[first...])
+        alarms.diskRejections += UInt64(refuseNew(entries, rejection, into: &outcomes))
     }
 
-    /// Duplicates of durable batches are still answered; they need no space.
     private mutating func refuseForQuota(
         _ entries: ArraySlice<LogEntry>, _ rejection: AppendRejection, into outcomes: inout [AppendOutcome]
     ) {
+        alarms.quotaRejections += UInt64(refuseNew(entries, rejection, into: &outcomes))
+    }
+
+    /// Duplicates of durable batches are still answered: they need no space and no disk. How many were refused.
+    private mutating func refuseNew(
+        _ entries: ArraySlice<LogEntry>, _ rejection: AppendRejection, into outcomes: inout [AppendOutcome]
+    ) -> Int {
         let first = outcomes.count
+        var refused = 0
         for entry in entries {
             if let refusal = refusal(of: entry) {
                 outcomes.append(.rejected(refusal))
-            } else if let original = state.duplicate(of: entry) {
+            } else if unsettled == nil, let original = state.duplicate(of: entry) {
                 outcomes.append(.duplicate(baseOffset: original))
             } else {
-                alarms.quotaRejections += 1
+                refused += 1
                 outcomes.append(.rejected(rejection))
             }
         }
         count(outcomes[first...])
+        return refused
     }
 
     private mutating func count(_ outcomes: ArraySlice<AppendOutcome>) {
