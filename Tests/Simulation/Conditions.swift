@@ -20,7 +20,7 @@ struct Conditions: Sendable {
         capacitySegments = random.chance(250) ? Int.random(in: 2...4, using: &random) + spareSegmentsMax : nil
         payloadBytesMax = [20, 400, 3000].randomElement(using: &random) ?? 20
         verifiesRuns = random.chance(300)
-        diskFaultsPerMille = [0, 10, 40].randomElement(using: &random) ?? 0
+        diskFaultsPerMille = [0, 10, 40, 100].randomElement(using: &random) ?? 0
         ledgerFaultsPerMille = [0, 30, 150].randomElement(using: &random) ?? 0
     }
 }

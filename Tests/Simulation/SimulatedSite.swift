@@ -68,8 +68,9 @@ struct SimulatedSite {
             \.failingWrites, \.failingSyncs, \.failingReads, \.failingCreates, \.failingRenames,
             \.failingDirectorySyncs,
         ]
-        guard let kind = kinds.randomElement(using: &random) else { return }
-        lane.disk.faults[keyPath: kind] = Int.random(in: 1...2, using: &random)
+        for kind in kinds.shuffled(using: &random).prefix(random.chance(500) ? 1 : 3) {
+            lane.disk.faults[keyPath: kind] = Int.random(in: 1...2, using: &random)
+        }
     }
 
     /// All disks are whole and large.

@@ -231,7 +231,7 @@ struct SimulatedWorld {
         lateStore.setChance(perMille: 0)
         site.healDisks()
         try restartSite(powerCut: random.chance(500), mayFail: false)
-        try await restartCloud()
+        if random.chance(500) { try await restartCloud() }
         ledgerLog.setFaults(nil)
         try await emptyProducers()
         for place in site.lanes.indices { try await drain(place) }
