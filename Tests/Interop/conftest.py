@@ -107,8 +107,10 @@ class Process:
 
 
 class Edge(Process):
-    def __init__(self, directory, store, announce=None, site="TEST01", extra=(), name="edge"):
+    def __init__(self, directory, store, announce=None, site="TEST01", extra=(), name="edge", ports=()):
+        """`ports` are those of `extra` that must accept before a test goes on."""
         self.kafka, self.ntrip, self.http = free_port(), free_port(), free_port()
+        self.ports = [self.kafka, self.ntrip, *ports]
         self.data = Path(directory) / name
         arguments = [
             BINARY, "edge", "--site", site, "--data-dir", self.data,
@@ -126,7 +128,8 @@ class Edge(Process):
 
     def start(self):
         super().start()
-        wait_until(lambda: accepts(self.kafka) or not self.running, f"edge accepting\n{self.output()[-2000:]}")
+        wait_until(lambda: all(map(accepts, self.ports)) or not self.running,
+                   f"edge accepting\n{self.output()[-2000:]}")
         assert self.running, self.output()[-3000:]
         return self
 

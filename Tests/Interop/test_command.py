@@ -24,7 +24,8 @@ class Up(Process):
 
     def start(self):
         super().start()
-        wait_until(lambda: accepts(self.kafka) and accepts(self.edge) or not self.running, "up accepting")
+        wait_until(lambda: accepts(self.kafka) and accepts(self.edge) and accepts(self.ntrip) or not self.running,
+                   "up accepting")
         assert self.running, self.output()[-3000:]
         return self
 
@@ -33,7 +34,7 @@ def count(bootstrap, topic):
     from confluent_kafka import Consumer, TopicPartition
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "x"})
     try:
-        topics = consumer.list_topics(timeout=5).topics
+        topics = consumer.list_topics(timeout=10).topics
         if topic not in topics:
             return 0
         return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=5)[1]
@@ -76,7 +77,8 @@ def test_tail_prints_decoded_records(launch, directory_store):
     import socket
     port = free_port()
     cloud = launch(Cloud, directory_store)
-    launch(Edge, directory_store, cloud.announce, extra=["--tcp-listen", f"127.0.0.1:{port} id=R topic=gnss.raw record=frame"])
+    launch(Edge, directory_store, cloud.announce, extra=["--tcp-listen", f"127.0.0.1:{port} id=R topic=gnss.raw record=frame"],
+           ports=[port])
     with socket.create_connection(("127.0.0.1", port)) as terminal:
         terminal.sendall((FIXTURES / "ublox-zed-f9p_hpg1.11.log").read_bytes()[:20000])
         terminal.sendall((FIXTURES / "rtcm3.2.log").read_bytes()[:5000])

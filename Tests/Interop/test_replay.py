@@ -63,7 +63,8 @@ def test_plain_tcp_replays_a_capture(launch, directory_store, name):
     capture = (FIXTURES / name).read_bytes()
     port = free_port()
     cloud = launch(Cloud, directory_store)
-    launch(Edge, directory_store, cloud.announce, extra=["--tcp-listen", f"127.0.0.1:{port} id=ROVER topic=gnss.raw record=frame"])
+    launch(Edge, directory_store, cloud.announce, extra=["--tcp-listen", f"127.0.0.1:{port} id=ROVER topic=gnss.raw record=frame"],
+           ports=[port])
     with socket.create_connection(("127.0.0.1", port)) as terminal:
         terminal.sendall(capture)
         assert stream_of(cloud.bootstrap, "gnss.raw", len(capture)) == capture
@@ -74,7 +75,8 @@ def test_garbage_between_frames_is_kept_in_a_stream_of_its_own(launch, directory
     dirty = b"\xd3\x00noise" + capture[:3000] + bytes(range(256)) + capture[3000:]
     port = free_port()
     cloud = launch(Cloud, directory_store)
-    launch(Edge, directory_store, cloud.announce, extra=["--tcp-listen", f"127.0.0.1:{port} id=R topic=gnss.raw record=frame"])
+    launch(Edge, directory_store, cloud.announce, extra=["--tcp-listen", f"127.0.0.1:{port} id=R topic=gnss.raw record=frame"],
+           ports=[port])
     with socket.create_connection(("127.0.0.1", port)) as terminal:
         terminal.sendall(dirty)
     assert stream_of(cloud.bootstrap, "gnss.raw", len(dirty)) == dirty
