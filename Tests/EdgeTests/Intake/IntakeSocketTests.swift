@@ -50,7 +50,7 @@ struct IntakeSocketTests {
         try process.run()
         let size = UInt64(try capture(name).readableBytes)
         let isComplete = await eventually { listener.counters.bytesReceived >= size }
-        process.terminate()
+        kill(process.processIdentifier, SIGKILL)  // str2str takes SIGTERM as a wish.
         await listener.shutdown()
         #expect(isComplete)
         let records = sink.records("gnss") + sink.records("gnss.unknown")
