@@ -8,7 +8,7 @@ public protocol LaneSource: Sendable {
     var uploadState: UploadState { get }
     /// Durable batches from `lsn` on, at least one if there is any, in LSN order. `maxBytes` counts batch bytes.
     func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice
-    /// Durable when it returns. Repeating an open plan is allowed and does nothing.
+    /// Durable when it returns. To be repeated for an open plan that a restart has found, before anything relies on it.
     func recordPlan(_ plan: UploadPlan) async throws(WALError)
     /// Durable when it returns. Repeating a finished upload is allowed and does nothing.
     func recordUploaded(sequence: UInt64, lastLSN: UInt64) async throws(WALError)

@@ -47,7 +47,7 @@ struct LaneUplinkTests {
         while await harness.settle(stepsMax: steps) == steps {
             harness.restart()
             count += 1
-            if steps == 1, count > 300 { break }  // one step is never enough to finish a start
+            if steps <= 3, count > 300 { break }  // record the plan, put, compare: never enough to finish a start
             if count == 3 { try fill(harness, batches: 10, seed: 33) }
         }
         await harness.settle()

@@ -86,6 +86,25 @@ struct DiskFailureTests {
         #expect(try core.readAll().batches.map(\.baseOffset) == [0, 1, 2])
     }
 
+    @Test("a plan that a restarted process finds is not confirmed, and frees nothing, before it is settled")
+    func doubtfulPlan() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = core.commit([Make.entry()])
+        let plan = UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 2)
+        fail(disk) { $0.failingSyncs = 9 }
+        #expect(throws: WALError.self) { try core.recordPlan(plan) }
+        disk.restartProcess()
+        fail(disk) { $0.failingSyncs = 2 }
+        (core, _) = try Make.core(disk, seed: 2)
+        #expect(core.uploadState.openPlans == [plan])
+        #expect(throws: WALError.self) { try core.recordPlan(plan) }
+        try core.recordPlan(plan)
+        var random = SeededGenerator(seed: 1)
+        disk.crash(using: &random)
+        #expect(try Make.core(disk, seed: 3).core.uploadState.openPlans == [plan])
+    }
+
     @Test(
         "a segment removed by a process that could not sync it does not come back to bury later frames",
         arguments: 0..<30)

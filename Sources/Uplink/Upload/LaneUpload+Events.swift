@@ -65,9 +65,11 @@ extension LaneUpload {
     public mutating func planRecorded() -> Action {
         guard case .busy(.planning(let plan)) = state else { preconditionFailure("planRecorded() in \(state)") }
         failures = 0
-        nextSequence = plan.sequence + 1
-        nextPlanLSN = plan.lastLSN + 1
-        openPlans = [plan]
+        if openPlans.first != plan {
+            nextSequence = plan.sequence + 1
+            nextPlanLSN = plan.lastLSN + 1
+            openPlans = [plan]
+        }
         return begin(.putting(plan))
     }
 
@@ -158,7 +160,8 @@ extension LaneUpload {
 
     /// Between two objects.
     private mutating func next(now: Duration) -> Action {
-        if let plan = openPlans.first { return begin(.putting(plan)) }
+        // Found after a restart: the log may have seen it without it being durable, so it is recorded once more.
+        if let plan = openPlans.first { return begin(.planning(plan)) }
         guard isBacklog || durableLSN > max(seenLSN, nextPlanLSN - 1) else {
             state = .idle
             return .awaitData

@@ -7,7 +7,9 @@ extension LaneCore {
     /// Frees the oldest segment if everything in it is uploaded; the bytes it took, or nil.
     @discardableResult
     mutating func freeOldest(ignoringRetention: Bool) -> Int? {
-        guard segments.count > 1, segments[1].firstLSN - 1 <= state.uploadedThrough else { return nil }
+        guard unsettled == nil, segments.count > 1, segments[1].firstLSN - 1 <= state.uploadedThrough else {
+            return nil
+        }
         let oldest = segments[0]
         guard ignoringRetention || isPastRetention(oldest) else { return nil }
         do throws(DiskError) {

@@ -1,11 +1,11 @@
 import NIOCore
 
 extension LaneCore {
-    /// Makes a plan durable. Repeating one that is open does nothing.
+    /// Makes a plan durable. Repeating one that is open writes nothing, but makes sure of what recovery found.
     public mutating func recordPlan(_ plan: UploadPlan) throws(WALError) {
         committed.removeAll(keepingCapacity: true)
         switch state.uploads.check(plan, durableLSN: durableLSN) {
-        case .known: return
+        case .known: return try confirm()
         case .refused(let reason): throw .planRefused(reason)
         case .record: break
         }
@@ -19,7 +19,7 @@ extension LaneCore {
         committed.removeAll(keepingCapacity: true)
         clockNs = max(clockNs, nowNs)
         switch state.uploads.check(uploaded: sequence, lastLSN: lastLSN) {
-        case .known: return
+        case .known: return try confirm()
         case .refused(let reason): throw .planRefused(reason)
         case .record: break
         }
@@ -33,6 +33,14 @@ extension LaneCore {
         committed.removeAll(keepingCapacity: true)
         guard !mustRotate, let active = segments.last, tailBytes + Block.sizeBytes <= active.sizeBytes else { return }
         try? writeControl(.seal, ByteBuffer())
+    }
+
+    /// What is known may be so from the end of a log that is not settled yet.
+    private mutating func confirm() throws(WALError) {
+        do throws(DiskError) { try settle() } catch {
+            note(error)
+            throw error.isDiskFull ? .diskFull : .diskFailed(error.description)
+        }
     }
 
     /// One group with one control frame. May use the end of a segment that data may not, and ignores the quota.
