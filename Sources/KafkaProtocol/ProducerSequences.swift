@@ -37,13 +37,13 @@ public struct ProducerSequences: Sendable, Equatable {
 
     public func check(epoch: Int16, firstSequence: Int32, lastSequence: Int32) -> Verdict {
         guard firstSequence >= 0, lastSequence >= 0 else { return .outOfOrder }
-        guard let nextSequence else { return .append }
+        guard self.epoch >= 0 else { return .append }
         if epoch < self.epoch { return .fenced }
         if epoch > self.epoch { return firstSequence == 0 ? .append : .outOfOrder }
         if let known = batches.first(where: { $0.firstSequence == firstSequence && $0.lastSequence == lastSequence }) {
             return .duplicate(baseOffset: known.baseOffset, timestampMs: known.timestampMs)
         }
-        return firstSequence == nextSequence ? .append : .outOfOrder
+        return firstSequence == nextSequence ?? 0 ? .append : .outOfOrder
     }
 
     /// A batch was appended. Not checked again, so that a log can be replayed.
@@ -58,6 +58,22 @@ public struct ProducerSequences: Sendable, Equatable {
                 firstSequence: firstSequence, lastSequence: lastSequence, baseOffset: baseOffset,
                 timestampMs: timestampMs))
     }
+}
+
+extension ProducerSequences {
+    /// A transaction of the producer ended under `epoch`. A higher one than before begins its sequences anew.
+    public mutating func raise(to epoch: Int16) {
+        guard epoch > self.epoch else { return }
+        self.epoch = epoch
+        batches.removeAll()
+    }
+
+    /// Of the last batch, nil while none is known.
+    public var lastBatch: (lastSequence: Int32, timestampMs: Int64)? {
+        batches.last.map { ($0.lastSequence, $0.timestampMs) }
+    }
+
+    public var lastEpoch: Int16 { epoch }
 }
 
 /// Stored form, big-endian: form version (1 byte, 1), epoch (2), count (1), then for each batch, oldest first, first and last

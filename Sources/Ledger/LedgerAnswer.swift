@@ -11,6 +11,9 @@ public enum LedgerAnswer: Sendable, Equatable {
     case logStarts([LogStartOutcome])
     case objects(ObjectMarks)
     case nodeEpoch(Int64)
+    case transaction(TransactionOutcome)
+    /// The last LSN of the volume that has been committed, 0 for none. What its log holds beyond is dead.
+    case volume(lastLSN: UInt64)
 }
 
 /// The log start after `advanceLogStart`, or why it did not move.

@@ -70,6 +70,19 @@ extension Ledger {
     }
 }
 
+extension Ledger {
+    public func registerVolume(_ command: RegisterVolume) async throws(LedgerError) -> UInt64 {
+        guard case .volume(let lastLSN) = try await submit(.registerVolume(command)) else { throw .unexpectedAnswer }
+        return lastLSN
+    }
+
+    /// One outcome per run.
+    public func rewriteExtents(_ rewrite: ExtentRewrite) async throws(LedgerError) -> [RunOutcome] {
+        guard case .runs(let outcomes) = try await submit(.rewriteExtents(rewrite)) else { throw .unexpectedAnswer }
+        return outcomes
+    }
+}
+
 extension LedgerError {
     /// The state machine answered a command with another command's answer: an error of this module, not of the caller.
     static var unexpectedAnswer: LedgerError { .unavailable("the ledger answered with another command's answer") }

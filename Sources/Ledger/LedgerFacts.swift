@@ -22,21 +22,37 @@ public struct PartitionFacts: Sendable, Equatable {
     public var logStart: Int64
     /// One more than the last offset that can be read. Never moves back.
     public var highWatermark: Int64
+    /// Where `read_committed` consumers stop: before the first record of an open transaction.
+    public var lastStableOffset: Int64
     /// Bytes of all extents, as stored.
     public var sizeBytes: Int64
     public var extentCount: Int
 
-    public init(logStart: Int64, highWatermark: Int64, sizeBytes: Int64, extentCount: Int) {
+    public init(
+        logStart: Int64, highWatermark: Int64, lastStableOffset: Int64? = nil, sizeBytes: Int64, extentCount: Int
+    ) {
         self.logStart = logStart
         self.highWatermark = highWatermark
+        self.lastStableOffset = lastStableOffset ?? highWatermark
         self.sizeBytes = sizeBytes
         self.extentCount = extentCount
     }
 }
 
-/// A byte range of an object that holds a range of a partition's offsets: record batches back to back, whose base
+/// Where a range of a partition's offsets is: usually a byte range of an object, record batches back to back, whose base
 /// offsets count from `baseOffset` in order.
 public struct Extent: Sendable, Equatable {
+    public enum Source: Sendable, Equatable {
+        case object
+        /// Batches carry their offsets, and offsets may be missing: merged or compacted.
+        case objectWithOffsets
+        /// One batch in the log of a volume, not uploaded yet. `objectKey` names the volume.
+        case log(volume: KafkaUUID, lsn: UInt64)
+        /// The end of a transaction. There are no bytes: whoever serves it makes the batch.
+        case marker(TransactionMarker)
+    }
+    public var source = Source.object
+    /// Names the bytes for caches; of an object, its key.
     public var objectKey: String
     public var objectSizeBytes: Int64
     public var position: Int64
@@ -150,4 +166,76 @@ public struct LedgerCounts: Sendable, Equatable {
     public var groups = 0
     public var sites = 0
     public init() {}
+}
+
+/// The control batch that ends a transaction in one partition (rule T7).
+public struct TransactionMarker: Sendable, Hashable {
+    public var producerID: Int64
+    public var epoch: Int16
+    public var commits: Bool
+
+    /// Header, and one record with a key of 4 and a value of 6 bytes.
+    public static let batchBytes = 78
+
+    public init(producerID: Int64, epoch: Int16, commits: Bool) {
+        self.producerID = producerID
+        self.epoch = epoch
+        self.commits = commits
+    }
+}
+
+/// Records of a producer that a `read_committed` consumer must not see.
+public struct AbortedTransaction: Sendable, Equatable {
+    public var producerID: Int64
+    public var firstOffset: Int64
+
+    public init(producerID: Int64, firstOffset: Int64) {
+        self.producerID = producerID
+        self.firstOffset = firstOffset
+    }
+}
+
+/// A transactional id as administrators see it.
+public struct TransactionFacts: Sendable, Equatable {
+    public enum Phase: String, Sendable {
+        case empty = "Empty"
+        case ongoing = "Ongoing"
+        case committed = "CompleteCommit"
+        case aborted = "CompleteAbort"
+    }
+    public var transactionalID: String
+    public var producerID: Int64
+    public var epoch: Int16
+    public var timeoutMs: Int32
+    public var phase: Phase
+    /// -1 while none is open.
+    public var startedMs: Int64
+    public var lastUsedMs: Int64
+    public var partitions: [TopicPartition]
+}
+
+/// What the ledger knows of an idempotent or transactional producer in one partition.
+public struct ProducerFacts: Sendable, Equatable {
+    public var producerID: Int64
+    public var epoch: Int16
+    /// -1 where no batch is remembered.
+    public var lastSequence: Int32
+    public var lastTimestampMs: Int64
+    /// Where its open transaction began, -1 for none.
+    public var transactionStart: Int64
+}
+
+/// Whole extents next to each other, as read for a rewrite.
+public struct ExtentRange: Sendable, Equatable {
+    public var extents: [Extent]
+    public var fingerprint: UInt64
+}
+
+/// A batch in a volume's log that no object holds yet.
+public struct LogExtent: Sendable, Equatable {
+    public var place: TopicPartition
+    public var lsn: UInt64
+    public var baseOffset: Int64
+    public var lastOffset: Int64
+    public var lengthBytes: Int
 }

@@ -20,6 +20,7 @@ public enum LedgerLimits {
     public static let sitesMax = 100_000
     public static let groupsMax = 100_000
     public static let nodesMax = 10_000
+    public static let transactionsMax = 1_000_000
     /// Keys marked for deletion and not yet forgotten, with those forgotten of late.
     public static let tombstonesMax = 1_000_000
 }

@@ -70,6 +70,63 @@ public final class LedgerView: Sendable {
         }
     }
 
+    /// The extents from `first` through `last`, if that is where extents begin and end; what ``ExtentRewrite`` replaces.
+    public func extentRange(
+        _ topicID: KafkaUUID, _ partition: Int32, from first: Int64, through last: Int64
+    ) -> ExtentRange? {
+        visible.withLock { $0.extentRange(topicID, partition, from: first, through: last) }
+    }
+
+    /// Everything that only the log of a volume holds, by LSN. Looks at every extent there is: for the start of a node.
+    public func logExtents(of volume: KafkaUUID) -> [LogExtent] {
+        visible.withLock { $0 }.logExtents(of: volume)
+    }
+
+    // MARK: Transactions
+
+    /// Aborted transactions with records in `offsets`, by their first offset.
+    public func abortedTransactions(
+        _ topicID: KafkaUUID, _ partition: Int32, in offsets: Range<Int64>
+    ) -> [AbortedTransaction] {
+        visible.withLock { $0.topics.partition(topicID, partition)?.aborted(in: offsets) ?? [] }
+            .map { AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset) }
+    }
+
+    /// The same with where each ends, for compaction.
+    public func abortedRanges(_ topicID: KafkaUUID, _ partition: Int32) -> [(AbortedTransaction, lastOffset: Int64)] {
+        visible.withLock { $0.topics.partition(topicID, partition)?.aborted ?? [] }
+            .map { (AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset), $0.lastOffset) }
+    }
+
+    public func transaction(_ id: String) -> TransactionFacts? {
+        visible.withLock { $0.transactions.all[id]?.facts(id) }
+    }
+
+    /// By id.
+    public func transactions() -> [TransactionFacts] {
+        visible.withLock { $0.transactions.all }.map { $1.facts($0) }.sorted { $0.transactionalID < $1.transactionalID }
+    }
+
+    /// Ids whose open transaction has outlived its timeout.
+    public func overdueTransactions(nowMs: Int64) -> [String] {
+        visible.withLock { state in
+            state.transactions.ongoing.filter { state.transactions.all[$0]?.isOverdue(nowMs: nowMs) ?? false }
+        }.sorted()
+    }
+
+    /// Whether an open transaction will commit another offset of the group here (rule T10).
+    public func hasPendingOffset(_ group: String, _ topicID: KafkaUUID, _ partition: Int32) -> Bool {
+        let place = TopicPartition(topicID: topicID, partition: partition)
+        return visible.withLock { state in
+            state.transactions.ongoing.contains { state.transactions.all[$0]?.groups[group]?[place] != nil }
+        }
+    }
+
+    /// Idempotent and transactional producers of a partition, by id; nil where there is no such partition.
+    public func producers(_ topicID: KafkaUUID, _ partition: Int32) -> [ProducerFacts]? {
+        visible.withLock { $0.topics.partition(topicID, partition) }?.producerFacts
+    }
+
     // MARK: Groups
 
     public func groups() -> [String] { visible.withLock { Array($0.groups.all.keys) }.sorted() }

@@ -254,6 +254,13 @@ extension LedgerRecord {
         case .logStartsAdvanced(let record): 16 + record.items.count * 12
         case .objectsMarked(let record): record.keys.reduce(16) { $0 + $1.utf8.count + 2 }
         case .objectsForgotten(let record): record.keys.reduce(16) { $0 + $1.utf8.count + 2 }
+        case .transactionExtended(let record): 64 + record.partitions.count * 6
+        case .transactionOffsetsAdded(let record): record.items.reduce(64) { $0 + 16 + $1.metadata.utf8.count }
+        case .transactionEnded(let record): 96 + record.partitions.count * 6
+        case .markersWritten(let record): 48 + record.partitions.count * 6
+        case .logCommitted(let record): record.object.estimatedBytes + 32
+        case .extentsRewritten(let record):
+            64 + record.key.utf8.count + record.runs.count * 48 + record.outcomes.count * 8
         default: 48
         }
     }

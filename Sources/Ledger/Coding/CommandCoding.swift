@@ -21,6 +21,16 @@ extension LedgerCommand {
         case registerNode = 15
         case registerSite = 16
         case setSiteState = 17
+        case initTransaction = 18
+        case addToTransaction = 19
+        case commitTransactionOffsets = 20
+        case endTransaction = 21
+        case abortOverdueTransaction = 22
+        case writeMarkers = 23
+        case expireTransactions = 24
+        case registerVolume = 25
+        case commitLog = 26
+        case rewriteExtents = 27
     }
 
     /// The command as a frame of its own.
@@ -53,6 +63,18 @@ extension LedgerCommand {
         case .registerSite(let site, let nowMs):
             LedgerCommand.write(.registerSite, SiteSeen(site: site, nowMs: nowMs), &writer)
         case .setSiteState(let command): LedgerCommand.write(.setSiteState, command, &writer)
+        case .initTransaction(let command): LedgerCommand.write(.initTransaction, command, &writer)
+        case .addToTransaction(let command): LedgerCommand.write(.addToTransaction, command, &writer)
+        case .commitTransactionOffsets(let command): LedgerCommand.write(.commitTransactionOffsets, command, &writer)
+        case .endTransaction(let command): LedgerCommand.write(.endTransaction, command, &writer)
+        case .abortOverdueTransaction(let command): LedgerCommand.write(.abortOverdueTransaction, command, &writer)
+        case .writeMarkers(let command): LedgerCommand.write(.writeMarkers, command, &writer)
+        case .expireTransactions(let idleSinceMs, let nowMs):
+            let fields = TransactionsExpired(idleSinceMs: idleSinceMs, nowMs: nowMs)
+            LedgerCommand.write(.expireTransactions, fields, &writer)
+        case .registerVolume(let command): LedgerCommand.write(.registerVolume, command, &writer)
+        case .commitLog(let command): LedgerCommand.write(.commitLog, command, &writer)
+        case .rewriteExtents(let command): LedgerCommand.write(.rewriteExtents, command, &writer)
         }
         return LedgerFrame.command.wrap(writer.bytes)
     }
@@ -64,7 +86,7 @@ extension LedgerCommand {
 
     /// Reads one command that fills all of `frame`.
     public init(decoding frame: ByteBuffer) throws(LedgerFormatError) {
-        var reader = LedgerReader(try LedgerFrame.command.unwrap(frame))
+        var reader = try LedgerFrame.command.open(frame)
         let number = try reader.readUnsigned()
         guard let tag = Tag(rawValue: number) else {
             throw .invalidTag(what: "ledger command", tag: Int(truncatingIfNeeded: number))
@@ -105,6 +127,18 @@ extension LedgerCommand {
             let fields = try reader.read(SiteSeen.self)
             self = .registerSite(site: fields.site, nowMs: fields.nowMs)
         case .setSiteState: self = .setSiteState(try reader.read(SetSiteState.self))
+        case .initTransaction: self = .initTransaction(try reader.read(InitTransaction.self))
+        case .addToTransaction: self = .addToTransaction(try reader.read(AddToTransaction.self))
+        case .commitTransactionOffsets: self = .commitTransactionOffsets(try reader.read(CommitTransactionOffsets.self))
+        case .endTransaction: self = .endTransaction(try reader.read(EndTransaction.self))
+        case .abortOverdueTransaction: self = .abortOverdueTransaction(try reader.read(AbortOverdueTransaction.self))
+        case .writeMarkers: self = .writeMarkers(try reader.read(WriteMarkers.self))
+        case .expireTransactions:
+            let fields = try reader.read(TransactionsExpired.self)
+            self = .expireTransactions(idleSinceMs: fields.idleSinceMs, nowMs: fields.nowMs)
+        case .registerVolume: self = .registerVolume(try reader.read(RegisterVolume.self))
+        case .commitLog: self = .commitLog(try reader.read(LogCommit.self))
+        case .rewriteExtents: self = .rewriteExtents(try reader.read(ExtentRewrite.self))
         }
     }
 }

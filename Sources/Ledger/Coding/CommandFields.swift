@@ -155,6 +155,13 @@ extension RunCommit: LedgerCoded {
         try coder.signed(&spanMs)
         maxTimestampMs = minTimestampMs &+ spanMs
         try coder.list(&stamps)
+        guard coder.version >= 2 else { return }
+        var use = UInt64(transaction.rawValue)
+        try coder.unsigned(&use)
+        guard let known = UInt8(exactly: use).flatMap({ TransactionUse(rawValue: $0) }) else {
+            throw .invalidTag(what: "transaction use", tag: Int(truncatingIfNeeded: use))
+        }
+        transaction = known
     }
 }
 

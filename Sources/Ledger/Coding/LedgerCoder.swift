@@ -6,6 +6,8 @@ import NIOCore
 /// Integers are LEB128 varints (signed ones zigzag first), text is UTF-8 behind its length, lists stand behind their
 /// count. See docs/ledger-format.md.
 protocol LedgerCoder {
+    /// The format version of what is read or written.
+    var version: UInt16 { get }
     mutating func unsigned(_ value: inout UInt64) throws(LedgerFormatError)
     mutating func text(_ value: inout String) throws(LedgerFormatError)
     mutating func topicID(_ value: inout KafkaUUID) throws(LedgerFormatError)

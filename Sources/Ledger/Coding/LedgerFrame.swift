@@ -9,7 +9,7 @@ struct LedgerFrame {
     let magic: UInt32
 
     /// The newest format that this binary reads, and the one it writes.
-    static let version: UInt16 = 1
+    static let version: UInt16 = 2
     static let headerBytes = 12
 
     static let blob = LedgerFrame(what: "ledger log blob", magic: 0x434C_4247)  // "CLBG"
@@ -24,6 +24,12 @@ struct LedgerFrame {
         frame.writeInteger(body.withUnsafeBytes { cairn_crc32c(0, $0.baseAddress, $0.count) })
         frame.writeBytes(body)
         return frame
+    }
+
+    /// The body of a frame, checked, as its fields are to be read.
+    func open(_ frame: ByteBuffer) throws(LedgerFormatError) -> LedgerReader {
+        let body = try unwrap(frame)
+        return LedgerReader(body, version: frame.getInteger(at: frame.readerIndex + 4) ?? LedgerFrame.version)
     }
 
     /// The body of a frame, checked. The version is looked at first: a newer one may have changed all the rest.

@@ -8,9 +8,11 @@ struct LedgerReader: LedgerCoder {
     private var index: Int
     private let end: Int
     private var topicIDs: [KafkaUUID] = []
+    let version: UInt16
 
-    init(_ bytes: ByteBuffer) {
+    init(_ bytes: ByteBuffer, version: UInt16 = LedgerFrame.version) {
         self.bytes = bytes
+        self.version = version
         index = bytes.readerIndex
         end = bytes.writerIndex
     }

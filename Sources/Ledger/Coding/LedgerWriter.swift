@@ -4,6 +4,7 @@ import NIOCore
 /// Writes fields; never fails, though its calls may throw by their type.
 struct LedgerWriter: LedgerCoder {
     private(set) var bytes: [UInt8] = []
+    var version: UInt16 { LedgerFrame.version }
     /// Topic ids written so far: each one is spelled out once and then named by number.
     private var topicNumbers: [KafkaUUID: UInt64] = [:]
 

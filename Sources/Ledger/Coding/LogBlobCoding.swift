@@ -29,7 +29,7 @@ struct LedgerBatch: Equatable {
     }
 
     init(decoding frame: ByteBuffer) throws(LedgerFormatError) {
-        var reader = LedgerReader(try LedgerFrame.blob.unwrap(frame))
+        var reader = try LedgerFrame.blob.open(frame)
         sequence = try reader.readUnsigned()
         epoch = try reader.readUnsigned()
         let count = try reader.readCount()

@@ -18,6 +18,15 @@ extension LedgerRecord {
         case nodeRegistered = 15
         case siteSeen = 16
         case siteStateSet = 17
+        case transactionInitialised = 18
+        case transactionExtended = 19
+        case transactionOffsetsAdded = 20
+        case transactionEnded = 21
+        case markersWritten = 22
+        case transactionsExpired = 23
+        case volumeRegistered = 24
+        case logCommitted = 25
+        case extentsRewritten = 26
     }
 
     func write(to writer: inout LedgerWriter) {
@@ -39,6 +48,15 @@ extension LedgerRecord {
         case .nodeRegistered(let record): LedgerRecord.write(.nodeRegistered, record, &writer)
         case .siteSeen(let record): LedgerRecord.write(.siteSeen, record, &writer)
         case .siteStateSet(let record): LedgerRecord.write(.siteStateSet, record, &writer)
+        case .transactionInitialised(let record): LedgerRecord.write(.transactionInitialised, record, &writer)
+        case .transactionExtended(let record): LedgerRecord.write(.transactionExtended, record, &writer)
+        case .transactionOffsetsAdded(let record): LedgerRecord.write(.transactionOffsetsAdded, record, &writer)
+        case .transactionEnded(let record): LedgerRecord.write(.transactionEnded, record, &writer)
+        case .markersWritten(let record): LedgerRecord.write(.markersWritten, record, &writer)
+        case .transactionsExpired(let record): LedgerRecord.write(.transactionsExpired, record, &writer)
+        case .volumeRegistered(let record): LedgerRecord.write(.volumeRegistered, record, &writer)
+        case .logCommitted(let record): LedgerRecord.write(.logCommitted, record, &writer)
+        case .extentsRewritten(let record): LedgerRecord.write(.extentsRewritten, record, &writer)
         }
     }
 
@@ -71,6 +89,15 @@ extension LedgerRecord {
             case .nodeRegistered: .nodeRegistered(try reader.read(NodeRegistered.self))
             case .siteSeen: .siteSeen(try reader.read(SiteSeen.self))
             case .siteStateSet: .siteStateSet(try reader.read(SiteStateSet.self))
+            case .transactionInitialised: .transactionInitialised(try reader.read(TransactionInitialised.self))
+            case .transactionExtended: .transactionExtended(try reader.read(TransactionExtended.self))
+            case .transactionOffsetsAdded: .transactionOffsetsAdded(try reader.read(TransactionOffsetsAdded.self))
+            case .transactionEnded: .transactionEnded(try reader.read(TransactionEnded.self))
+            case .markersWritten: .markersWritten(try reader.read(MarkersWritten.self))
+            case .transactionsExpired: .transactionsExpired(try reader.read(TransactionsExpired.self))
+            case .volumeRegistered: .volumeRegistered(try reader.read(VolumeRegistered.self))
+            case .logCommitted: .logCommitted(try reader.read(LogCommitted.self))
+            case .extentsRewritten: .extentsRewritten(try reader.read(ExtentsRewritten.self))
             }
     }
 }

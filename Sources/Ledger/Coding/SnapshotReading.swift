@@ -4,7 +4,7 @@ import NIOCore
 extension LedgerState {
     /// Reads a snapshot. Bytes that hold together but describe no possible state are refused.
     init(decodingSnapshot frame: ByteBuffer) throws(LedgerFormatError) {
-        var reader = LedgerReader(try LedgerFrame.snapshot.unwrap(frame))
+        var reader = try LedgerFrame.snapshot.open(frame)
         sequence = try reader.readUnsigned()
         nextProducerID = try reader.readSigned()
         try readObjects(&reader)
@@ -20,7 +20,20 @@ extension LedgerState {
             try reader.integer(&nodeID)
             nodes[nodeID] = NodeState(epoch: try reader.readSigned(), lastSeenMs: try reader.readSigned())
         }
+        try readTransactions(&reader)
         try reader.expectEnd()
+    }
+
+    private mutating func readTransactions(_ reader: inout LedgerReader) throws(LedgerFormatError) {
+        guard reader.version >= 2 else { return }
+        for _ in 0..<(try reader.readCount()) {
+            let id = try reader.readText()
+            transactions.set(id, try reader.read(TransactionState.self))
+        }
+        for _ in 0..<(try reader.readCount()) {
+            let id = try reader.readTopicID()
+            volumes.set(id, try reader.read(VolumeState.self))
+        }
     }
 
     private mutating func readObjects(_ reader: inout LedgerReader) throws(LedgerFormatError) {
@@ -49,9 +62,12 @@ extension LedgerState {
         let sizeBytes = try reader.readSigned()
         let committedMs = try reader.readSigned()
         let flags = try reader.readUnsigned()
-        guard flags <= 3 else { throw .invalidTag(what: "object flags", tag: Int(truncatingIfNeeded: flags)) }
+        guard flags <= (reader.version >= 2 ? 7 : 3) else {
+            throw .invalidTag(what: "object flags", tag: Int(truncatingIfNeeded: flags))
+        }
         objects.all[number] = ObjectEntry(
-            key: key, sizeBytes: sizeBytes, committedMs: committedMs, extentCount: 0, isQuarantined: flags & 1 != 0)
+            key: key, sizeBytes: sizeBytes, committedMs: committedMs, extentCount: 0, isQuarantined: flags & 1 != 0,
+            holdsOffsets: flags & 4 != 0)
         objects.numberByKey[key] = number
         if flags & 2 != 0 { objects.unreferencedSince[number] = try reader.readSigned() }
     }
@@ -95,6 +111,11 @@ extension LedgerState {
             let sequences = try reader.read(ProducerSequences.self)
             partition.producers[id] = ProducerEntry(sequences: sequences, lastUsedMs: lastUsedMs)
         }
+        guard reader.version >= 2 else { return partition }
+        var opened: [OpenedRange] = []
+        try reader.list(&opened)
+        partition.open = Dictionary(opened.map { ($0.producerID, $0.firstOffset) }) { _, last in last }
+        try reader.list(&partition.aborted)
         return partition
     }
 
@@ -114,7 +135,8 @@ extension LedgerState {
             extent.maxTimestampMs = extent.minTimestampMs &+ (try reader.readSigned())
             try reader.integer(&extent.position)
             try reader.integer(&extent.lengthBytes)
-            guard extents.isEmpty || extent.baseOffset > former.baseOffset, objects.all[extent.object] != nil else {
+            let isThere = extent.object < 0 ? reader.version >= 2 : objects.all[extent.object] != nil
+            guard extents.isEmpty || extent.baseOffset > former.baseOffset, isThere else {
                 throw .invalidValue(what: "extent")
             }
             objects.all[extent.object]?.extentCount += 1

@@ -24,6 +24,16 @@ extension LedgerState {
             writer.write(signed: node.epoch)
             writer.write(signed: node.lastSeenMs)
         }
+        writer.write(UInt64(transactions.all.count))
+        for (id, transaction) in transactions.all.sorted(by: { $0.key < $1.key }) {
+            writer.write(text: id)
+            writer.write(transaction)
+        }
+        writer.write(UInt64(volumes.all.count))
+        for (id, volume) in volumes.all.sorted(by: { $0.key.precedes($1.key) }) {
+            writer.write(topicID: id)
+            writer.write(volume)
+        }
         return LedgerFrame.snapshot.wrap(writer.bytes, version: version)
     }
 
@@ -38,7 +48,7 @@ extension LedgerState {
             writer.write(signed: object.sizeBytes)
             writer.write(signed: object.committedMs)
             let since = objects.unreferencedSince[number]
-            writer.write((object.isQuarantined ? 1 : 0) | (since != nil ? 2 : 0))
+            writer.write((object.isQuarantined ? 1 : 0) | (since != nil ? 2 : 0) | (object.holdsOffsets ? 4 : 0))
             if let since { writer.write(signed: since) }
         }
         writer.write(UInt64(objects.answers.byObject.count))
@@ -73,6 +83,12 @@ extension LedgerState {
                 writer.write(signed: entry.lastUsedMs)
                 writer.write(entry.sequences)
             }
+            writer.write(UInt64(partition.open.count))
+            for (id, offset) in partition.open.sorted(by: { $0.key < $1.key }) {
+                writer.write(OpenedRange(producerID: id, firstOffset: offset))
+            }
+            writer.write(UInt64(partition.aborted.count))
+            for range in partition.aborted { writer.write(range) }
         }
     }
 

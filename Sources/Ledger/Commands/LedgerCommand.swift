@@ -42,6 +42,26 @@ public enum LedgerCommand: Sendable, Equatable {
     case registerSite(site: String, nowMs: Int64)
     /// Suspends or resumes a site, or fences one of its incarnations. Answer: `.done`.
     case setSiteState(SetSiteState)
+    /// Answer: `.transaction`.
+    case initTransaction(InitTransaction)
+    /// Answer: `.transaction`.
+    case addToTransaction(AddToTransaction)
+    /// Answer: `.errorCodes`, one per offset.
+    case commitTransactionOffsets(CommitTransactionOffsets)
+    /// Answer: `.transaction`.
+    case endTransaction(EndTransaction)
+    /// Answer: `.done`.
+    case abortOverdueTransaction(AbortOverdueTransaction)
+    /// Answer: `.errorCodes`, one per partition.
+    case writeMarkers(WriteMarkers)
+    /// Forgets transactional ids without an open transaction that were not used since. Answer: `.done`.
+    case expireTransactions(idleSinceMs: Int64, nowMs: Int64)
+    /// Answer: `.volume`.
+    case registerVolume(RegisterVolume)
+    /// Answer: `.runs`, one outcome per run.
+    case commitLog(LogCommit)
+    /// Answer: `.runs`, one outcome per run.
+    case rewriteExtents(ExtentRewrite)
 }
 
 /// One partition of one topic.

@@ -37,10 +37,12 @@ public struct RunCommit: Sendable, Equatable {
     public var maxTimestampMs: Int64
     /// One per batch of an idempotent producer, in batch order; empty for others.
     public var stamps: [ProducerStamp]
+    /// Of all its batches; a transactional run has exactly one stamp.
+    public var transaction: TransactionUse
 
     public init(
         topicID: KafkaUUID, partition: Int32, position: Int64, lengthBytes: Int64, recordCount: Int64,
-        minTimestampMs: Int64, maxTimestampMs: Int64, stamps: [ProducerStamp] = []
+        minTimestampMs: Int64, maxTimestampMs: Int64, stamps: [ProducerStamp] = [], transaction: TransactionUse = .none
     ) {
         self.topicID = topicID
         self.partition = partition
@@ -50,6 +52,7 @@ public struct RunCommit: Sendable, Equatable {
         self.minTimestampMs = minTimestampMs
         self.maxTimestampMs = maxTimestampMs
         self.stamps = stamps
+        self.transaction = transaction
     }
 
     /// What an idempotent producer wrote into one batch.

@@ -26,6 +26,15 @@ extension LedgerState {
             nodes[record.nodeID] = NodeState(epoch: record.epoch, lastSeenMs: record.nowMs)
         case .siteSeen(let record): sites.see(record.site, nowMs: record.nowMs)
         case .siteStateSet(let record): apply(record)
+        case .transactionInitialised(let record): apply(record)
+        case .transactionExtended(let record): apply(record)
+        case .transactionOffsetsAdded(let record): apply(record)
+        case .transactionEnded(let record): apply(record)
+        case .markersWritten(let record): apply(record)
+        case .transactionsExpired(let record): apply(record)
+        case .volumeRegistered(let record): apply(record)
+        case .logCommitted(let record): apply(record)
+        case .extentsRewritten(let record): apply(record)
         }
         releaseCondemned()
     }
@@ -54,9 +63,7 @@ extension LedgerState {
 
     private mutating func apply(_ record: ObjectCommitted) {
         place(record.object, isQuarantined: false)
-        if record.nodeEpoch >= nodes[record.nodeID]?.epoch ?? .min {
-            nodes[record.nodeID] = NodeState(epoch: record.nodeEpoch, lastSeenMs: record.object.nowMs)
-        }
+        see(record.nodeID, epoch: record.nodeEpoch, nowMs: record.object.nowMs)
     }
 
     private mutating func apply(_ record: SiteObjectAdopted) {
@@ -90,9 +97,10 @@ extension LedgerState {
                 maxTimestampMs: run.maxTimestampMs, position: UInt32(clamping: run.position),
                 lengthBytes: UInt32(clamping: run.lengthBytes))
             var isNew = false
+            joinTransaction(run, nowMs: object.nowMs)
             topics.update(run.topicID, run.partition) { partition in
                 isNew = partition.append(extent, recordCount: run.recordCount)
-                partition.note(run.stamps, run: run, baseOffset: baseOffset, nowMs: object.nowMs)
+                partition.note(run, baseOffset: baseOffset, nowMs: object.nowMs)
             }
             if isNew { objects.addExtent(to: number) }
         }
@@ -125,7 +133,10 @@ extension LedgerState {
                     guard partition.producers.contains(where: { $0.value.lastUsedMs < record.idleSinceMs }) else {
                         return
                     }
-                    partition.producers = partition.producers.filter { $0.value.lastUsedMs >= record.idleSinceMs }
+                    let open = partition.open
+                    partition.producers = partition.producers.filter {
+                        $0.value.lastUsedMs >= record.idleSinceMs || open[$0.key] != nil
+                    }
                 }
             }
         }
@@ -161,12 +172,16 @@ extension PartitionState {
         return extents.append(extent)
     }
 
-    mutating func note(_ stamps: [RunCommit.ProducerStamp], run: RunCommit, baseOffset: Int64, nowMs: Int64) {
-        for stamp in stamps {
+    mutating func note(_ run: RunCommit, baseOffset: Int64, nowMs: Int64) {
+        guard !run.stamps.isEmpty else { return }
+        for stamp in run.stamps {
             var entry = producers[stamp.producerID] ?? ProducerEntry(sequences: ProducerSequences(), lastUsedMs: nowMs)
             entry.lastUsedMs = nowMs
             entry.sequences.record(stamp, base: baseOffset, timestampMs: run.maxTimestampMs)
             producers[stamp.producerID] = entry
+            if run.transaction != .none, open[stamp.producerID] == nil {
+                open[stamp.producerID] = baseOffset &+ stamp.relativeOffset
+            }
         }
         boundProducers()
     }
@@ -179,6 +194,7 @@ extension PartitionState {
         let dropped = (0..<kept).map { extents[$0] }
         extents.removeFirst(kept)
         for extent in dropped { sizeBytes -= Int64(extent.lengthBytes) }
+        if !aborted.isEmpty { aborted.removeAll { $0.lastOffset < newLogStart } }
         return dropped.map(\.object)
     }
 }

@@ -22,6 +22,16 @@ extension LedgerState {
         case .registerNode(let nodeID, let nowMs): try decideNode(nodeID, nowMs)
         case .registerSite(let site, let nowMs): try decideSite(site, nowMs)
         case .setSiteState(let command): try decide(command)
+        case .initTransaction(let command): try decide(command)
+        case .addToTransaction(let command): try decide(command)
+        case .commitTransactionOffsets(let command): try decide(command)
+        case .endTransaction(let command): try decide(command)
+        case .abortOverdueTransaction(let command): try decide(command)
+        case .writeMarkers(let command): try decide(command)
+        case .expireTransactions(let idleSinceMs, let nowMs): try decideExpireTransactions(idleSinceMs, nowMs)
+        case .registerVolume(let command): try decide(command)
+        case .commitLog(let command): try decide(command)
+        case .rewriteExtents(let command): try decide(command)
         }
     }
 }

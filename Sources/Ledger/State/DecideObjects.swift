@@ -5,9 +5,7 @@ extension LedgerState {
         try Check.time(commit.nowMs)
         try checkObject(key: commit.key, sizeBytes: commit.sizeBytes, runCount: commit.runs.count)
         if let answer = try storedAnswer(commit.key) { return LedgerDecision(answer: .runs(answer)) }
-        if let node = nodes[commit.nodeID], commit.nodeEpoch < node.epoch {
-            throw .nodeFenced(nodeID: commit.nodeID, epoch: commit.nodeEpoch, currentEpoch: node.epoch)
-        }
+        try checkNode(commit.nodeID, commit.nodeEpoch)
         var planner = RunPlanner(state: self, nowMs: commit.nowMs, runCount: commit.runs.count)
         for run in commit.runs {
             try check(run, objectSizeBytes: commit.sizeBytes)
@@ -27,7 +25,7 @@ extension LedgerState {
         if objects.isTombstoned(key) { throw .tombstoned(key: key) }
     }
 
-    private func storedAnswer(_ key: String) throws(LedgerRefusal) -> [RunOutcome]? {
+    func storedAnswer(_ key: String) throws(LedgerRefusal) -> [RunOutcome]? {
         guard let number = objects.numberByKey[key] else { return nil }
         guard let answer = objects.answers.answer(object: number) else { throw .answerForgotten(key: key) }
         return answer
@@ -37,12 +35,19 @@ extension LedgerState {
         try RunPlanner.check(
             position: run.position, lengthBytes: run.lengthBytes, recordCount: run.recordCount,
             objectSizeBytes: objectSizeBytes)
+        try checkStamps(of: run)
+    }
+
+    func checkStamps(of run: RunCommit) throws(LedgerRefusal) {
         try Check.count("stamps", run.stamps.count, max: LedgerLimits.stampsPerRunMax)
         for stamp in run.stamps {
-            try Check.range("producer id", stamp.producerID, 0...Int64.max)
+            try Check.range("producer id", stamp.producerID, 0...PackedExtent.producerIDMax)
             try Check.range("sequence", Int64(stamp.firstSequence), 0...Int64(Int32.max))
             try Check.range("sequence", Int64(stamp.lastSequence), 0...Int64(Int32.max))
             try Check.range("relative offset", stamp.relativeOffset, 0...(run.recordCount - 1))
+        }
+        guard run.transaction == .none || run.stamps.count == 1 else {
+            throw .invalid(field: "stamps of a transactional run", value: Int64(run.stamps.count), limit: 1)
         }
     }
 

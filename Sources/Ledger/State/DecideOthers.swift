@@ -16,19 +16,22 @@ extension LedgerState {
         try Check.count("items", command.items.count, max: LedgerLimits.offsetsPerCommitMax)
         var accepted: [CommitGroupOffsets.Item] = []
         let codes = command.items.map { item -> ErrorCode in
-            guard topics.exists(item.topicID, item.partition) else { return .unknownTopicOrPartition }
-            guard item.metadata.utf8.count <= LedgerLimits.offsetMetadataBytesMax else {
-                return .offsetMetadataTooLarge
-            }
-            guard item.offset >= 0 else { return .invalidCommitOffsetSize }
-            accepted.append(item)
-            return .none
+            let code = flaw(of: item)
+            if code == .none { accepted.append(item) }
+            return code
         }
         guard !accepted.isEmpty else { return LedgerDecision(answer: .errorCodes(codes)) }
         let isNew = groups.all[command.group] == nil
         try Check.count("groups", groups.all.count + (isNew ? 1 : 0), max: LedgerLimits.groupsMax)
         let record = GroupOffsetsCommitted(group: command.group, items: accepted, nowMs: command.nowMs)
         return LedgerDecision(records: [.groupOffsetsCommitted(record)], answer: .errorCodes(codes))
+    }
+
+    /// `.none` if the offset may be committed.
+    func flaw(of item: CommitGroupOffsets.Item) -> ErrorCode {
+        guard topics.exists(item.topicID, item.partition) else { return .unknownTopicOrPartition }
+        guard item.metadata.utf8.count <= LedgerLimits.offsetMetadataBytesMax else { return .offsetMetadataTooLarge }
+        return item.offset >= 0 ? .none : .invalidCommitOffsetSize
     }
 
     func decideDeleteGroup(_ group: String) throws(LedgerRefusal) -> LedgerDecision {

@@ -1,20 +1,3 @@
-/// One extent in 40 bytes. Its last offset is one less than the next extent's base offset (or the high watermark):
-/// offsets are dense.
-struct PackedExtent: Sendable, Equatable {
-    var baseOffset: Int64
-    var object: Int64
-    var minTimestampMs: Int64
-    var maxTimestampMs: Int64
-    var position: UInt32
-    var lengthBytes: UInt32
-
-    /// Whether `next` follows directly in the same object.
-    func isContinued(by next: PackedExtent) -> Bool {
-        object == next.object && UInt64(position) + UInt64(lengthBytes) == UInt64(next.position)
-            && !lengthBytes.addingReportingOverflow(next.lengthBytes).overflow
-    }
-}
-
 /// The extents of a partition in the order of their offsets.
 ///
 /// Full chunks never change and are shared by all copies of the state, so that two states cost 40 bytes an extent, not
@@ -82,6 +65,36 @@ struct ExtentList: Sendable {
             tail.removeFirst(skipped)
             skipped = 0
         }
+    }
+
+    /// Puts other extents, at least one, in the place of some. What stands before the first chunk that changes is kept.
+    mutating func replace(_ range: Range<Int>, with extents: [PackedExtent]) {
+        let keptChunks = min((range.lowerBound + skipped) / ExtentList.chunkExtents, sealed.count)
+        let start = max(0, keptChunks * ExtentList.chunkExtents - skipped)
+        let before = (start..<range.lowerBound).map { self[$0] }
+        let after = (range.upperBound..<count).map { self[$0] }
+        sealed.removeLast(sealed.count - keptChunks)
+        tail = []
+        if keptChunks == 0 { skipped = 0 }
+        for extent in before { appendUnmerged(extent) }
+        for extent in extents { appendUnmerged(extent) }
+        for extent in after { appendUnmerged(extent) }
+    }
+
+    /// Says in 64 bits which extents these are. Two lists with the same one are the same, short of a chance of 2^-64.
+    func fingerprint(_ range: Range<Int>) -> UInt64 {
+        var state: UInt64 = 0xcbf2_9ce4_8422_2325
+        func mix(_ value: UInt64) {
+            state = (state ^ value) &* 0x9E37_79B9_7F4A_7C15
+            state ^= state >> 29
+        }
+        for index in range {
+            let extent = self[index]
+            mix(UInt64(bitPattern: extent.baseOffset))
+            mix(UInt64(bitPattern: extent.object))
+            mix(UInt64(extent.position) << 32 | UInt64(extent.lengthBytes))
+        }
+        return state
     }
 
     /// The index of the extent that holds `offset`; the last extent for offsets past its base, nil before the first.

@@ -19,6 +19,15 @@ enum LedgerRecord: Sendable, Equatable {
     case nodeRegistered(NodeRegistered)
     case siteSeen(SiteSeen)
     case siteStateSet(SiteStateSet)
+    case transactionInitialised(TransactionInitialised)
+    case transactionExtended(TransactionExtended)
+    case transactionOffsetsAdded(TransactionOffsetsAdded)
+    case transactionEnded(TransactionEnded)
+    case markersWritten(MarkersWritten)
+    case transactionsExpired(TransactionsExpired)
+    case volumeRegistered(VolumeRegistered)
+    case logCommitted(LogCommitted)
+    case extentsRewritten(ExtentsRewritten)
 }
 
 struct TopicCreated: Sendable, Equatable {
@@ -152,12 +161,13 @@ extension LedgerRecord {
             changed.note(record.id, 0..<record.partitionCount)
         case .partitionsGrown(let record):
             changed.note(record.id, record.formerCount..<record.partitionCount)
-        case .objectCommitted(let record):
-            for run in record.object.committed {
-                changed.insert(TopicPartition(topicID: run.topicID, partition: run.partition))
-            }
-        case .siteObjectAdopted(let record):
-            for run in record.object.committed {
+        case .objectCommitted(let record): changed.note(record.object)
+        case .siteObjectAdopted(let record): changed.note(record.object)
+        case .logCommitted(let record): changed.note(record.object)
+        case .transactionEnded(let record): changed.formUnion(record.partitions)
+        case .markersWritten(let record): changed.formUnion(record.partitions)
+        case .extentsRewritten(let record):
+            for run in record.runs {
                 changed.insert(TopicPartition(topicID: run.topicID, partition: run.partition))
             }
         case .logStartsAdvanced(let record):
@@ -165,13 +175,19 @@ extension LedgerRecord {
                 changed.insert(TopicPartition(topicID: item.topicID, partition: item.partition))
             }
         case .topicConfigsSet, .producerIDsAllocated, .groupOffsetsCommitted, .groupDeleted, .groupOffsetsDeleted,
-            .objectsMarked, .objectsForgotten, .producersExpired, .nodeRegistered, .siteSeen, .siteStateSet:
+            .objectsMarked, .objectsForgotten, .producersExpired, .nodeRegistered, .siteSeen, .siteStateSet,
+            .transactionInitialised, .transactionExtended, .transactionOffsetsAdded, .transactionsExpired,
+            .volumeRegistered:
             break
         }
     }
 }
 
 extension Set<TopicPartition> {
+    fileprivate mutating func note(_ object: PlacedObject) {
+        for run in object.committed { insert(TopicPartition(topicID: run.topicID, partition: run.partition)) }
+    }
+
     fileprivate mutating func note(_ topicID: KafkaUUID, _ partitions: Range<Int32>) {
         for partition in partitions { insert(TopicPartition(topicID: topicID, partition: partition)) }
     }

@@ -13,6 +13,8 @@ struct LedgerState: Sendable {
     var groups = GroupTable()
     var sites = SiteTable()
     var nodes: [Int32: NodeState] = [:]
+    var transactions = TransactionTable()
+    var volumes = VolumeTable()
     var nextProducerID: Int64 = 1
     /// Extents of deleted topics that their objects still count. Each record frees some, so that deleting a huge topic
     /// never stops the others.
@@ -82,19 +84,62 @@ extension LedgerState {
 
     private func extent(_ state: PartitionState, _ index: Int) -> Extent? {
         let packed = state.extents[index]
-        guard let object = objects.all[packed.object] else { return nil }
-        return Extent(
-            objectKey: object.key, objectSizeBytes: object.sizeBytes, position: Int64(packed.position),
+        var extent = Extent(
+            objectKey: "", objectSizeBytes: 0, position: Int64(packed.position),
             lengthBytes: Int64(packed.lengthBytes), baseOffset: packed.baseOffset,
             lastOffset: state.lastOffset(ofExtent: index), minTimestampMs: packed.minTimestampMs,
-            maxTimestampMs: packed.maxTimestampMs, committedMs: object.committedMs)
+            maxTimestampMs: packed.maxTimestampMs, committedMs: packed.maxTimestampMs)
+        switch packed.source {
+        case .object(let number):
+            guard let object = objects.all[number] else { return nil }
+            extent.source = object.holdsOffsets ? .objectWithOffsets : .object
+            extent.objectKey = object.key
+            extent.objectSizeBytes = object.sizeBytes
+            extent.committedMs = object.committedMs
+        case .log(let volume, let lsn):
+            guard let id = volumes.id(volume) else { return nil }
+            extent.source = .log(volume: id, lsn: lsn)
+            extent.objectKey = "volume \(id)"
+            extent.position = Int64(lsn)
+        case .marker(let marker): extent.source = .marker(marker)
+        }
+        return extent
+    }
+
+    func extentRange(_ topicID: KafkaUUID, _ partition: Int32, from first: Int64, through last: Int64) -> ExtentRange? {
+        guard let state = topics.partition(topicID, partition),
+            let range = state.extentRange(from: first, through: last)
+        else { return nil }
+        return ExtentRange(
+            extents: range.compactMap { extent(state, $0) }, fingerprint: state.extents.fingerprint(range))
+    }
+
+    /// Everything that only the log of a volume holds, by LSN.
+    func logExtents(of volume: KafkaUUID) -> [LogExtent] {
+        guard let number = volumes.all[volume]?.number else { return [] }
+        var found: [LogExtent] = []
+        for topic in topics.all.values {
+            for (index, partition) in topic.partitions.enumerated() {
+                for place in 0..<partition.extents.count {
+                    let extent = partition.extents[place]
+                    guard case .log(number, let lsn) = extent.source else { continue }
+                    found.append(
+                        LogExtent(
+                            place: TopicPartition(topicID: topic.id, partition: Int32(index)), lsn: lsn,
+                            baseOffset: extent.baseOffset, lastOffset: partition.lastOffset(ofExtent: place),
+                            lengthBytes: Int(extent.lengthBytes)))
+                }
+            }
+        }
+        return found.sorted { $0.lsn < $1.lsn }
     }
 
     func logStartAfterRetention(_ state: PartitionState, olderThanMs: Int64?, sizeBytesMax: Int64?) -> Int64 {
         var sizeBytes = state.sizeBytes
         for index in 0..<state.extents.count {
             let extent = state.extents[index]
-            let committedMs = objects.all[extent.object]?.committedMs ?? 0
+            // What only a log or the ledger itself holds is young: at the latest its object tells the age.
+            let committedMs = objects.all[extent.object]?.committedMs ?? .max
             // A timestamp that is unknown, or later than the commit, says nothing about the age.
             let isTold = extent.maxTimestampMs >= 0 && extent.maxTimestampMs <= committedMs
             let knownMs = isTold ? extent.maxTimestampMs : committedMs

@@ -91,6 +91,8 @@ struct ObjectEntry: Sendable, Equatable {
     var extentCount: Int
     /// Some runs of a site object found no partition.
     var isQuarantined: Bool
+    /// Its batches carry their offsets.
+    var holdsOffsets = false
 }
 
 // MARK: - Queries

@@ -13,6 +13,10 @@ struct RunPlanner {
     private(set) var committed: [RunCommit] = []
     private var highWatermarks: [TopicPartition: Int64] = [:]
     private var producers: [Producer: ProducerSequences] = [:]
+    /// Where the runs before opened a transaction.
+    private var opened: Set<Producer> = []
+    /// How the producers of the run being placed will stand after it.
+    private var checked: [Producer: ProducerSequences] = [:]
 
     init(state: LedgerState, nowMs: Int64, runCount: Int) {
         self.state = state
@@ -42,10 +46,11 @@ struct RunPlanner {
         let base = highWatermarks[place] ?? partition?.highWatermark ?? 0
         let (next, overflow) = base.addingReportingOverflow(run.recordCount)
         guard !overflow else { return reject(.unknownServerError) }
-        if let outcome = checkStamps(run, place, partition, base) {
+        if let outcome = checkStamps(run, place, partition, base) ?? checkTransaction(run, place, partition) {
             outcomes.append(outcome)
             return
         }
+        producers.merge(checked) { _, new in new }
         highWatermarks[place] = next
         outcomes.append(.committed(baseOffset: base, logStart: partition?.logStart ?? 0))
         committed.append(run)
@@ -56,6 +61,7 @@ struct RunPlanner {
     private mutating func checkStamps(
         _ run: RunCommit, _ place: TopicPartition, _ partition: PartitionState?, _ base: Int64
     ) -> RunOutcome? {
+        checked = [:]
         guard !run.stamps.isEmpty else { return nil }
         var after: [Producer: ProducerSequences] = [:]
         var duplicate: RunOutcome?
@@ -79,7 +85,40 @@ struct RunPlanner {
             }
         }
         if let duplicate { return appends == 0 ? duplicate : .rejected(.outOfOrderSequenceNumber) }
-        producers.merge(after) { _, new in new }
+        checked = after
+        return nil
+    }
+
+    /// Nil when the run may join its transaction, or has none and meets none (rules T5 and T6).
+    private mutating func checkTransaction(
+        _ run: RunCommit, _ place: TopicPartition, _ partition: PartitionState?
+    ) -> RunOutcome? {
+        guard let stamp = run.stamps.first else { return nil }
+        let producer = Producer(place: place, id: stamp.producerID)
+        guard run.transaction != .none else {
+            for stamp in run.stamps {
+                let other = Producer(place: place, id: stamp.producerID)
+                if partition?.open[stamp.producerID] != nil || opened.contains(other) {
+                    return .rejected(.invalidTxnState)
+                }
+            }
+            return nil
+        }
+        guard let transaction = state.transactions.ofProducer(stamp.producerID) else {
+            return .rejected(.invalidProducerIdMapping)
+        }
+        guard stamp.epoch == transaction.epoch else { return .rejected(.invalidProducerEpoch) }
+        let isMember = transaction.isOngoing && transaction.partitions.contains(place)
+        switch run.transaction {
+        case .none: break
+        case .added where !isMember: return .rejected(.invalidTxnState)
+        case .addedOrAbortable where !isMember: return .rejected(.transactionAbortable)
+        case .adds:
+            let isUnknown = partition?.producers[stamp.producerID] == nil && producers[producer] == nil
+            if isUnknown, stamp.firstSequence != 0 { return .rejected(.outOfOrderSequenceNumber) }
+        case .added, .addedOrAbortable: break
+        }
+        opened.insert(producer)
         return nil
     }
 }

@@ -91,13 +91,18 @@ struct PartitionState: Sendable {
     var sizeBytes: Int64 = 0
     var extents = ExtentList()
     var producers: [Int64: ProducerEntry] = [:]
+    /// Where the open transaction of a producer began here.
+    var open: [Int64: Int64] = [:]
+    /// In the order of their markers; those that end before the log start are dropped.
+    var aborted: [AbortedRange] = []
 
     /// Above this many producers the least recently used tenth is dropped.
     static let producersMax = 10_000
 
     var facts: PartitionFacts {
         PartitionFacts(
-            logStart: logStart, highWatermark: highWatermark, sizeBytes: sizeBytes, extentCount: extents.count)
+            logStart: logStart, highWatermark: highWatermark, lastStableOffset: lastStableOffset, sizeBytes: sizeBytes,
+            extentCount: extents.count)
     }
 
     func lastOffset(ofExtent index: Int) -> Int64 {
@@ -106,7 +111,9 @@ struct PartitionState: Sendable {
 
     mutating func boundProducers() {
         guard producers.count > PartitionState.producersMax else { return }
-        let idlest = producers.sorted { ($0.value.lastUsedMs, $0.key) < ($1.value.lastUsedMs, $1.key) }
+        let idlest = producers.filter { open[$0.key] == nil }.sorted {
+            ($0.value.lastUsedMs, $0.key) < ($1.value.lastUsedMs, $1.key)
+        }
         for (id, _) in idlest.prefix(PartitionState.producersMax / 10) { producers[id] = nil }
     }
 }
