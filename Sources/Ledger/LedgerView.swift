@@ -82,6 +82,9 @@ public final class LedgerView: Sendable {
         visible.withLock { $0 }.logExtents(of: volume)
     }
 
+    /// The last LSN of a volume that has been committed, nil for a volume nobody has registered.
+    public func volumeLSN(_ volume: KafkaUUID) -> UInt64? { visible.withLock { $0.volumes.all[volume]?.lastLSN } }
+
     // MARK: Transactions
 
     /// Aborted transactions with records in `offsets`, by their first offset.

@@ -8,6 +8,8 @@ import Synchronization
 enum ReadError: Error {
     case store(ObjectStoreError)
     case corrupt(key: String, PieceError)
+    /// A batch that only a volume's log holds cannot be read.
+    case log(String)
 }
 
 /// Finds the batches that hold an offset of an extent, and keeps what it has found.
@@ -49,11 +51,13 @@ final class ExtentReader: Sendable {
     /// Bytes of a piece, unless its first batch is larger.
     static let pieceBytes = 1 << 20
     private let blocks: BlockCache
+    private let volume: VolumeReader?
     private let flights = SingleFlight<PieceID, Result<Piece, ReadError>>()
     private let state: Mutex<State>
 
-    init(blocks: BlockCache, configuration: FetchConfiguration) {
+    init(blocks: BlockCache, volume: VolumeReader? = nil, configuration: FetchConfiguration) {
         self.blocks = blocks
+        self.volume = volume
         let placesBytes = max(1 << 20, configuration.pieceBytesMax / 16)
         state = Mutex(
             State(pieces: ByteLRU(bytesMax: configuration.pieceBytesMax), places: ByteLRU(bytesMax: placesBytes)))
@@ -89,13 +93,12 @@ final class ExtentReader: Sendable {
     /// Tail readers come right after the commit: what they want is in memory, only not yet patched. What does not fit, or
     /// is not right, is left to `piece`.
     private func make(_ extent: Extent, _ id: ExtentID, from place: Place, wanted: Int64) -> Piece? {
-        let start = Int(extent.position) + place.position
         let length = min(Self.pieceBytes, Int(extent.lengthBytes) - place.position)
-        guard length > 0, let raw = blocks.inMemory(extent.objectKey, range: start..<start + length) else { return nil }
+        guard length > 0, let raw = inMemory(extent, place.position..<place.position + length) else { return nil }
         do throws(ReadError) {
             guard case .piece(let piece) = try parse(raw, extent, place) else { return nil }
             try check(piece, extent)
-            let kept = keep(piece, id, extent, wanted: wanted)
+            let kept = keep(piece.ending(with: extent), id, extent, wanted: wanted)
             return kept.endOffset > wanted ? kept : nil
         } catch { return nil }
     }
@@ -131,6 +134,9 @@ final class ExtentReader: Sendable {
             return .success(try await read(extent, id, from: place, wanted: wanted))
         } catch .corrupt {
             state.withLock { $0.corrupt += 1 }
+            guard extent.isInObject else {
+                return .failure(.log("LSN \(extent.position) of \(extent.objectKey) is not what was written"))
+            }
             let start = Int(extent.position) + place.position
             blocks.forget(extent.objectKey, range: start..<Int(extent.position + extent.lengthBytes))
         } catch { return .failure(error) }
@@ -145,16 +151,11 @@ final class ExtentReader: Sendable {
         let whole = Int(extent.lengthBytes)
         var length = min(Self.pieceBytes, whole - place.position)
         while true {
-            let start = Int(extent.position) + place.position
-            let raw: ByteBuffer
-            do {
-                raw = try await blocks.bytes(
-                    of: extent.objectKey, objectSizeBytes: Int(extent.objectSizeBytes), range: start..<start + length)
-            } catch { throw .store(error) }
+            let raw = try await bytes(extent, place.position..<place.position + length)
             switch try parse(raw, extent, place) {
             case .piece(let piece):
                 try check(piece, extent)
-                return keep(piece, id, extent, wanted: wanted)
+                return keep(piece.ending(with: extent), id, extent, wanted: wanted)
             case .needMore(let bytes):
                 guard bytes > length, place.position + bytes <= whole else {
                     throw .corrupt(
@@ -170,7 +171,8 @@ final class ExtentReader: Sendable {
         _ raw: ByteBuffer, _ extent: Extent, _ place: Place
     ) throws(ReadError) -> PieceParser.Outcome {
         do {
-            return try PieceParser.parse(raw, startPosition: place.position, startOffset: place.offset)
+            return try PieceParser.parse(
+                raw, startPosition: place.position, startOffset: place.offset, holdsOffsets: extent.holdsOffsets)
         } catch {
             throw .corrupt(key: extent.objectKey, error)
         }
@@ -180,8 +182,44 @@ final class ExtentReader: Sendable {
     private func check(_ piece: Piece, _ extent: Extent) throws(ReadError) {
         let end = extent.lastOffset + 1
         let isLast = piece.endPosition == Int(extent.lengthBytes)
+        if extent.holdsOffsets, piece.endOffset <= end { return }
         guard isLast ? piece.endOffset == end : piece.endOffset < end else {
             throw .corrupt(key: extent.objectKey, .extentMismatch(endOffset: piece.endOffset, expected: end))
+        }
+    }
+
+    // MARK: Bytes
+
+    /// Bytes of the extent, counted from its beginning, if they can be had at once.
+    private func inMemory(_ extent: Extent, _ range: Range<Int>) -> ByteBuffer? {
+        switch extent.source {
+        case .object, .objectWithOffsets:
+            let start = Int(extent.position)
+            return blocks.inMemory(extent.objectKey, range: start + range.lowerBound..<start + range.upperBound)
+        case .log(let id, let lsn): return volume?.inMemory(id, lsn)?.part(range)
+        case .marker(let marker):
+            return marker.batch(timestampMs: extent.maxTimestampMs).part(range)
+        }
+    }
+
+    private func bytes(_ extent: Extent, _ range: Range<Int>) async throws(ReadError) -> ByteBuffer {
+        switch extent.source {
+        case .object, .objectWithOffsets:
+            let start = Int(extent.position)
+            do {
+                return try await blocks.bytes(
+                    of: extent.objectKey, objectSizeBytes: Int(extent.objectSizeBytes),
+                    range: start + range.lowerBound..<start + range.upperBound)
+            } catch { throw .store(error) }
+        case .log(let id, let lsn):
+            guard let volume else { throw .log("volume \(id) is not on this node") }
+            guard let part = try await volume.batch(id, lsn).part(range) else {
+                throw .log("LSN \(lsn) of volume \(id) is shorter than the ledger says")
+            }
+            return part
+        case .marker:
+            guard let part = inMemory(extent, range) else { throw .log("a marker of \(range.upperBound) bytes") }
+            return part
         }
     }
 
@@ -205,5 +243,31 @@ final class ExtentReader: Sendable {
             }
         }
         return piece
+    }
+}
+
+extension Extent {
+    var holdsOffsets: Bool { source == .objectWithOffsets }
+    var isInObject: Bool { source == .object || source == .objectWithOffsets }
+}
+
+extension ByteBuffer {
+    /// A slice, counted from the first readable byte.
+    fileprivate func part(_ range: Range<Int>) -> ByteBuffer? {
+        getSlice(at: readerIndex + range.lowerBound, length: range.count)
+    }
+}
+
+extension TransactionMarker {
+    /// The control batch that says it: rule T7.
+    func batch(timestampMs: Int64) -> ByteBuffer {
+        var builder = RecordBatchBuilder(
+            producerID: producerID, producerEpoch: epoch, isTransactional: true, isControl: true)
+        var key = ByteBuffer()
+        key.writeMultipleIntegers(Int16(0), Int16(commits ? 1 : 0))
+        var value = ByteBuffer()
+        value.writeMultipleIntegers(Int16(0), Int32(0))
+        builder.append(timestampMs: timestampMs, key: key, value: value)
+        return builder.finish()
     }
 }

@@ -18,12 +18,15 @@ final class FetchEngine: Sendable {
     private let logger: Logger
     private let failures = Mutex<UInt64>(0)
 
-    init(configuration: FetchConfiguration, view: LedgerView, blocks: BlockCache, jobs: JobRunner, logger: Logger) {
+    init(
+        configuration: FetchConfiguration, view: LedgerView, blocks: BlockCache, volume: VolumeReader? = nil,
+        jobs: JobRunner, logger: Logger
+    ) {
         self.configuration = configuration
         self.view = view
         self.jobs = jobs
         self.logger = logger
-        reader = ExtentReader(blocks: blocks, configuration: configuration)
+        reader = ExtentReader(blocks: blocks, volume: volume, configuration: configuration)
         planner = FetchPlanner(view: view, reader: reader)
         allowance = ByteAllowance(limitBytes: configuration.responsesBytesMax)
         readAhead = ReadAhead(range: configuration.readAheadBytes, view: view)

@@ -21,6 +21,9 @@ struct FetchFinding: Sendable {
     var error = ErrorCode.none
     var highWatermark: Int64 = -1
     var logStart: Int64 = -1
+    var lastStable: Int64 = -1
+    /// For `read_committed` only.
+    var aborted: [AbortedTransaction]?
     var records: ByteBuffer?
     /// Where the next fetch will go on.
     var nextOffset: Int64
@@ -44,19 +47,29 @@ struct FetchPlanner: Sendable {
     /// - Parameters:
     ///   - bytesMax: what the response has room for.
     ///   - atLeastOne: nothing has been found so far, so the first batch goes out whatever its size.
+    ///   - isReadCommitted: nothing from the last stable offset on, and aborted transactions named (rule T8).
     ///   - held: pieces brought in for this fetch, which the cache may have dropped since.
-    func look(_ item: FetchItem, bytesMax: Int, atLeastOne: Bool, held: HeldPieces) -> FetchFinding {
+    func look(
+        _ item: FetchItem, bytesMax: Int, atLeastOne: Bool, isReadCommitted: Bool = false, held: HeldPieces
+    ) -> FetchFinding {
         var finding = FetchFinding(nextOffset: item.offset)
         guard let facts = check(item, &finding) else { return finding }
         finding.highWatermark = facts.highWatermark
         finding.logStart = facts.logStart
+        finding.lastStable = facts.lastStableOffset
         guard item.offset >= facts.logStart, item.offset <= facts.highWatermark else {
             finding.error = .offsetOutOfRange
             return finding
         }
+        if isReadCommitted { finding.aborted = [] }
         let limit = min(bytesMax, item.maxBytes)
-        guard item.offset < facts.highWatermark, limit > 0 || atLeastOne else { return finding }
-        gather(item, limit: limit, atLeastOne: atLeastOne, held, &finding)
+        let end = isReadCommitted ? facts.lastStableOffset : facts.highWatermark
+        guard item.offset < end, limit > 0 || atLeastOne else { return finding }
+        gather(item, before: end, limit: limit, atLeastOne: atLeastOne, held, &finding)
+        if isReadCommitted, finding.nextOffset > item.offset {
+            finding.aborted = view.abortedTransactions(
+                item.topicID, item.index, in: item.offset..<finding.nextOffset)
+        }
         return finding
     }
 
@@ -77,27 +90,35 @@ struct FetchPlanner: Sendable {
     }
 
     private func gather(
-        _ item: FetchItem, limit: Int, atLeastOne: Bool, _ held: HeldPieces, _ finding: inout FetchFinding
+        _ item: FetchItem, before end: Int64, limit: Int, atLeastOne: Bool, _ held: HeldPieces,
+        _ finding: inout FetchFinding
     ) {
         var gathered = Gathered()
         let extents = view.extents(item.topicID, item.index, from: item.offset, maxBytes: max(1, limit))
         var offset = item.offset
         search: for extent in extents {
+            guard extent.baseOffset < end else { break }
             offset = max(offset, extent.baseOffset)
             while offset <= extent.lastOffset {
                 guard let piece = held.piece(extent, offset) ?? reader.cached(extent, offset: offset) else {
                     finding.needs = needs(extents, from: offset)
                     break search
                 }
+                // Compaction took out everything from here to the end of the piece.
+                if piece.index(holding: offset) == piece.batches.count {
+                    offset = piece.endOffset
+                    continue
+                }
                 let room = limit - gathered.bytes
                 guard
                     let slice = piece.slice(
-                        from: offset, bytesMax: room, atLeastOne: atLeastOne && gathered.bytes == 0)
+                        from: offset, before: end, bytesMax: room, atLeastOne: atLeastOne && gathered.bytes == 0)
                 else { break search }
                 gathered.add(slice.bytes)
                 offset = slice.next
                 // The piece goes on: it was cut at the limit.
-                if offset < piece.endOffset { break search }
+                if piece.index(holding: offset) < piece.batches.count { break search }
+                offset = piece.endOffset
             }
         }
         finding.records = gathered.joined()

@@ -92,7 +92,8 @@ final class FetchSession: @unchecked Sendable {
         return items.map { item in
             // A crowded broker gives nothing now; a first batch goes out whatever its size.
             var finding = engine.planner.look(
-                item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0), held: held)
+                item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0),
+                isReadCommitted: isReadCommitted, held: held)
             let bytes = finding.records?.readableBytes ?? 0
             left -= bytes
             found = found || bytes > 0
@@ -200,9 +201,11 @@ final class FetchSession: @unchecked Sendable {
         partition.index = item.index
         partition.errorCode = finding.error
         partition.highWatermark = finding.highWatermark
-        partition.lastStableOffset = finding.highWatermark
+        partition.lastStableOffset = finding.lastStable
         partition.logStartOffset = finding.logStart
-        partition.abortedTransactions = isReadCommitted && finding.error == .none ? [] : nil
+        partition.abortedTransactions = finding.aborted?.map {
+            FetchResponse.AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset)
+        }
         partition.records = finding.error == .none ? finding.records ?? ByteBuffer() : ByteBuffer()
         return partition
     }

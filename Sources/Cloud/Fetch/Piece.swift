@@ -1,4 +1,5 @@
 import KafkaProtocol
+import Ledger
 import NIOCore
 
 /// Some batches of an extent, one after the other: verified, with the offsets that consumers see. Never changed again.
@@ -21,6 +22,14 @@ struct Piece: Sendable {
     let bytes: ByteBuffer
     let batches: [Batch]
 
+    /// The last piece of an extent answers for all offsets up to the extent's end, also for those that compaction took out.
+    func ending(with extent: Extent) -> Piece {
+        guard endPosition == Int(extent.lengthBytes), endOffset != extent.lastOffset + 1 else { return self }
+        return Piece(
+            startOffset: startOffset, endOffset: extent.lastOffset + 1, startPosition: startPosition,
+            endPosition: endPosition, bytes: bytes, batches: batches)
+    }
+
     /// What it costs to keep.
     var costBytes: Int { bytes.readableBytes + batches.count * MemoryLayout<Batch>.stride + 256 }
 
@@ -36,15 +45,18 @@ struct Piece: Sendable {
     }
 
     /// Whole batches from the one that holds `offset`, up to `bytesMax`; at least one if `atLeastOne`.
-    /// Nil when not even one fits or none is there. `next` is the offset after the last one given.
-    func slice(from offset: Int64, bytesMax: Int, atLeastOne: Bool) -> (bytes: ByteBuffer, next: Int64)? {
+    /// Batches that begin at `before` or later are left out. Nil when not even one fits or none is there. `next` is the
+    /// offset after the last one given.
+    func slice(
+        from offset: Int64, before: Int64 = .max, bytesMax: Int, atLeastOne: Bool
+    ) -> (bytes: ByteBuffer, next: Int64)? {
         let first = index(holding: offset)
         guard first < batches.count else { return nil }
         let start = batches[first].position
         var end = first
         while end < batches.count {
             let size = batches[end].position + batches[end].lengthBytes - start
-            if size > bytesMax && !(atLeastOne && end == first) { break }
+            if batches[end].baseOffset >= before || size > bytesMax && !(atLeastOne && end == first) { break }
             end += 1
         }
         guard end > first else { return nil }
@@ -77,8 +89,9 @@ enum PieceParser {
     /// - Parameters:
     ///   - raw: bytes of the extent from `startPosition`; may end inside a batch.
     ///   - startOffset: the offset of the first record in `raw`.
+    ///   - holdsOffsets: batches carry their offsets, which rise and need not be dense.
     static func parse(
-        _ raw: ByteBuffer, startPosition: Int, startOffset: Int64
+        _ raw: ByteBuffer, startPosition: Int, startOffset: Int64, holdsOffsets: Bool = false
     ) throws(PieceError) -> Outcome {
         var batches: [Piece.Batch] = []
         var offset = startOffset
@@ -88,7 +101,13 @@ enum PieceParser {
                 if position == 0 { return .needMore(bytes: length) }
                 break
             }
-            let header = try verified(raw, position, length)
+            let header = try verified(raw, position, length, isStored: holdsOffsets)
+            if holdsOffsets {
+                guard header.baseOffset >= offset else {
+                    throw .extentMismatch(endOffset: header.baseOffset, expected: offset)
+                }
+                offset = header.baseOffset
+            }
             let last = offset + Int64(header.lastOffsetDelta)
             batches.append(
                 Piece.Batch(
@@ -112,9 +131,9 @@ enum PieceParser {
         return max(RecordBatchHeader.sizeBytes, Int(length) + 12)
     }
 
-    private static func verified(_ raw: ByteBuffer, _ position: Int, _ length: Int) throws(PieceError)
-        -> RecordBatchHeader
-    {
+    private static func verified(
+        _ raw: ByteBuffer, _ position: Int, _ length: Int, isStored: Bool
+    ) throws(PieceError) -> RecordBatchHeader {
         guard let bytes = raw.getSlice(at: raw.readerIndex + position, length: length) else {
             throw .invalidBatch(.truncated(neededBytes: length, availableBytes: raw.readableBytes - position))
         }

@@ -38,23 +38,7 @@ struct ObjectUpload: Sendable {
             let place = Place(topic: entry.topic, partition: entry.partition)
             let position = positions[place] ?? 0
             positions[place] = position + entry.batch.readableBytes
-            return entry.run(position: position)
+            return entry.run(position: Int64(position))
         }
-    }
-}
-
-extension ProduceEntry {
-    fileprivate func run(position: Int) -> RunCommit {
-        var stamps: [RunCommit.ProducerStamp] = []
-        if header.producerID >= 0 {
-            stamps.append(
-                RunCommit.ProducerStamp(
-                    producerID: header.producerID, epoch: header.producerEpoch, firstSequence: header.baseSequence,
-                    lastSequence: header.lastSequence))
-        }
-        return RunCommit(
-            topicID: topicID, partition: partition, position: Int64(position),
-            lengthBytes: Int64(batch.readableBytes), recordCount: Int64(header.lastOffsetDelta) + 1,
-            minTimestampMs: header.baseTimestamp, maxTimestampMs: header.maxTimestamp, stamps: stamps)
     }
 }

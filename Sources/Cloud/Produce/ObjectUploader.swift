@@ -13,7 +13,7 @@ struct ObjectUploader: Sendable {
     let commitFailed: @Sendable () -> Void
 
     /// Nil when the store has the object. Tries until cancelled.
-    func put(_ object: ObjectUpload) async -> ObjectStoreError? {
+    func put(key: String, body: ByteBuffer) async -> ObjectStoreError? {
         let retry = RetryPolicy(base: .milliseconds(100), cap: .seconds(5))
         var random = WorldRandom(random: world.random)
         do throws(ObjectStoreError) {
@@ -21,7 +21,7 @@ struct ObjectUploader: Sendable {
             try await withRetry(retry, clock: world.clock, using: &random) {
                 (attempt: Int) async throws(ObjectStoreError) in
                 do throws(ObjectStoreError) {
-                    guard case .alreadyExists = try await store.put(object.key, object.body, ifAbsent: true) else {
+                    guard case .alreadyExists = try await store.put(key, body, ifAbsent: true) else {
                         return
                     }
                 } catch {
@@ -29,7 +29,7 @@ struct ObjectUploader: Sendable {
                     putFailed()
                     throw error
                 }
-                try await checkOwn(object, mayBeOurs: mayBeOurs)
+                try await checkOwn(key, body, mayBeOurs: mayBeOurs)
             }
             return nil
         } catch { return error }
@@ -37,28 +37,32 @@ struct ObjectUploader: Sendable {
 
     /// The key was taken: by an earlier attempt whose answer was lost, or, once in a misconfigured blue moon, by another
     /// deployment that uses the same bucket. No node epoch is given twice, so equal bytes are ours.
-    private func checkOwn(_ object: ObjectUpload, mayBeOurs: Bool) async throws(ObjectStoreError) {
-        let info = try await store.head(object.key)
-        if info?.sizeBytes == object.body.readableBytes {
+    private func checkOwn(_ key: String, _ body: ByteBuffer, mayBeOurs: Bool) async throws(ObjectStoreError) {
+        let info = try await store.head(key)
+        if info?.sizeBytes == body.readableBytes {
             if mayBeOurs { return }
-            if try await store.get(object.key, range: nil) == object.body { return }
-        } else if mayBeOurs, let info, info.sizeBytes < object.body.readableBytes {
+            if try await store.get(key, range: nil) == body { return }
+        } else if mayBeOurs, let info, info.sizeBytes < body.readableBytes {
             // A store that keeps part of a PUT that broke off. Nobody knows the object yet: it is replaced.
-            _ = try await store.put(object.key, object.body, ifAbsent: false)
+            _ = try await store.put(key, body, ifAbsent: false)
             return
         }
         throw ObjectStoreError(
-            .put, key: object.key, .invalid("another writer's object"),
+            .put, key: key, .invalid("another writer's object"),
             detail: "do two deployments share this bucket and prefix?")
     }
 
-    func commit(_ object: ObjectUpload) async -> Result<[RunOutcome], ErrorCode> {
+    /// One outcome per run of the command, which must be one that commits runs under its key.
+    func commit(_ command: LedgerCommand) async -> Result<[RunOutcome], ErrorCode> {
         let retry = RetryPolicy(base: .milliseconds(20), cap: .seconds(1))
         var random = WorldRandom(random: world.random)
         var attempt = 1
         while true {
             do throws(LedgerError) {
-                return .success(try await ledger.commitObject(object.commit))
+                guard case .runs(let outcomes) = try await ledger.submit(command) else {
+                    return .failure(.unknownServerError)
+                }
+                return .success(outcomes)
             } catch {
                 commitFailed()
                 guard error.isRetryable else { return .failure(error.errorCode) }

@@ -15,7 +15,7 @@ import Synchronization
 final class ProduceBatcher: Sendable {
     private struct State {
         var accumulator: ProduceAccumulator<Submission>
-        var nextSequence: UInt64 = 1
+        var nextTurn: UInt64 = 1
         var expiry: NIODeadline?
         var isStopped = false
         var drained: [CheckedContinuation<Void, Never>] = []
@@ -28,6 +28,7 @@ final class ProduceBatcher: Sendable {
     private let store: any ObjectStore
     private let ledger: Ledger
     private let blocks: BlockCache
+    private let sequences: ObjectSequences
     private let jobs: JobRunner
     private let world: CloudWorld
     private let timerLoop: any EventLoop
@@ -38,7 +39,7 @@ final class ProduceBatcher: Sendable {
 
     init(
         configuration: ProduceConfiguration, nodeID: Int32, nodeEpoch: Int64, store: any ObjectStore, ledger: Ledger,
-        blocks: BlockCache, jobs: JobRunner, world: CloudWorld, timerLoop: any EventLoop, logger: Logger,
+        blocks: BlockCache, sequences: ObjectSequences, jobs: JobRunner, world: CloudWorld, timerLoop: any EventLoop, logger: Logger,
         abandoned: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
@@ -47,6 +48,7 @@ final class ProduceBatcher: Sendable {
         self.store = store
         self.ledger = ledger
         self.blocks = blocks
+        self.sequences = sequences
         self.jobs = jobs
         self.world = world
         self.timerLoop = timerLoop
@@ -113,16 +115,16 @@ final class ProduceBatcher: Sendable {
     }
 
     private func seal() {
-        let sealed = state.withLock { state -> (items: [Submission], bytes: Int, sequence: UInt64)? in
+        let sealed = state.withLock { state -> (items: [Submission], bytes: Int, turn: UInt64)? in
             guard state.accumulator.mustDrain else { return nil }
             let (items, bytes) = state.accumulator.seal()
-            defer { state.nextSequence += 1 }
-            return (items, bytes, state.nextSequence)
+            defer { state.nextTurn += 1 }
+            return (items, bytes, state.nextTurn)
         }
         guard let sealed else { return }
-        let runs = jobs.submit { await self.ship(sealed.items, sealed.sequence, bytes: sealed.bytes) }
+        let runs = jobs.submit { await self.ship(sealed.items, sealed.turn, bytes: sealed.bytes) }
         if !runs {
-            turns.pass(sealed.sequence)
+            turns.pass(sealed.turn)
             ended(sealed.items, bytes: sealed.bytes, result: .failure(.notLeaderOrFollower))
         }
     }
@@ -152,19 +154,20 @@ final class ProduceBatcher: Sendable {
 
     // MARK: Doing
 
-    private func ship(_ items: [Submission], _ sequence: UInt64, bytes: Int) async {
+    private func ship(_ items: [Submission], _ turn: UInt64, bytes: Int) async {
         let deadline = items.map(\.deadline).max() ?? timerLoop.now
-        let result = await upload(items, sequence, until: deadline)
-        turns.pass(sequence)
+        let result = await upload(items, turn, until: deadline)
+        turns.pass(turn)
         ended(items, bytes: bytes, result: result)
     }
 
     private func upload(
-        _ items: [Submission], _ sequence: UInt64, until deadline: NIODeadline
+        _ items: [Submission], _ turn: UInt64, until deadline: NIODeadline
     ) async -> Result<[RunOutcome], ErrorCode> {
         let uploader = ObjectUploader(
             store: store, ledger: ledger, world: world, putFailed: { self.count { $0.putErrors += 1 } },
             commitFailed: { self.count { $0.commitErrors += 1 } })
+        let sequence = sequences.next()
         let object: ObjectUpload
         do {
             object = try ObjectUpload(
@@ -172,11 +175,11 @@ final class ProduceBatcher: Sendable {
                 nowMs: world.wallMs())
         } catch {
             logger.error("cannot lay out a shared object", metadata: ["sequence": "\(sequence)", "error": "\(error)"])
-            await turns.wait(for: sequence)
+            await turns.wait(for: turn)
             return .failure(.unknownServerError)
         }
-        let put = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.put(object) }
-        await turns.wait(for: sequence)
+        let put = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.put(key: object.key, body: object.body) }
+        await turns.wait(for: turn)
         if let failure = put {
             logger.warning("a shared object was given up", metadata: ["error": "\(failure)"])
             count { $0.failedUploads += 1 }
@@ -184,7 +187,7 @@ final class ProduceBatcher: Sendable {
             return .failure(.notEnoughReplicas)
         }
         blocks.keep(object.body, of: object.key)
-        let committed = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.commit(object) }
+        let committed = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.commit(.commitObject(object.commit)) }
         if case .failure(let code) = committed {
             blocks.forget(object.key, range: 0..<1)
             count { $0.failedCommits += 1 }
@@ -231,7 +234,7 @@ final class ProduceBatcher: Sendable {
 
     private func answer(_ items: [Submission], with code: ErrorCode) {
         let outcomes = items.map { item in item.entries.map { _ in EntryOutcome.rejected(code) } }
-        deliver(items, outcomes)
+        Submission.deliver(items, outcomes)
     }
 
     private func answer(_ items: [Submission], _ outcomes: [RunOutcome]) {
@@ -241,18 +244,7 @@ final class ProduceBatcher: Sendable {
             rest = rest.dropFirst(item.entries.count)
             return share
         }
-        deliver(items, shares)
-    }
-
-    /// One hop for each event loop, however many requests it has in the object.
-    private func deliver(_ items: [Submission], _ outcomes: [[EntryOutcome]]) {
-        let places = Dictionary(grouping: items.indices) { ObjectIdentifier(items[$0].loop) }
-        for group in places.values {
-            guard let first = group.first else { continue }
-            items[first].loop.execute {
-                for index in group { items[index].completed(outcomes[index]) }
-            }
-        }
+        Submission.deliver(items, shares)
     }
 
     private func tellAdmitted(_ items: [Submission]) {

@@ -109,6 +109,10 @@ public struct FetchResponse: WireMessage {
         public var firstOffset: Int64 = 0
 
         public init() {}
+        public init(producerID: Int64, firstOffset: Int64) {
+            self.producerID = producerID
+            self.firstOffset = firstOffset
+        }
 
         public mutating func fields(_ wire: inout some WireCoder) throws(WireError) {
             try wire.integer(&producerID)

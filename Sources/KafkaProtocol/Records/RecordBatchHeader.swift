@@ -43,6 +43,15 @@ public struct RecordBatchHeader: Sendable, Equatable {
     /// ``baseTimestamp`` is when tombstones may go, not a time of records (KIP-534).
     public var hasDeleteHorizon: Bool { attributes & 1 << 6 != 0 }
 
+    /// The same for somebody who must not know the producer: a log that leaves idempotence to others.
+    public var withoutProducer: RecordBatchHeader {
+        var copy = self
+        copy.producerID = -1
+        copy.producerEpoch = -1
+        copy.baseSequence = -1
+        return copy
+    }
+
     var codec: UInt8 { UInt8(truncatingIfNeeded: attributes) & 7 }
 
     /// Reads the header at absolute index `index` of `buffer`. The whole batch need not be there, the whole header must.
