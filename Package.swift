@@ -92,8 +92,8 @@ let package = Package(
         + module(
             "Cloud",
             [
-                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", nioCore, nioPosix,
-                nioConcurrency, logging, deque,
+                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog", nioCore,
+                nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [

@@ -20,6 +20,10 @@ public final class CloudBroker: KafkaService {
     let batcher: ProduceBatcher
     let groups: GroupService
     let retention: Retention
+    /// The node's own log, if it has one.
+    let volume: Volume?
+    private let uploader: VolumeUploader?
+    private let timeouts: TransactionTimeouts
     let handlers: Handlers
     let advertised: Advertised
     let jobs: JobRunner
@@ -32,15 +36,21 @@ public final class CloudBroker: KafkaService {
     public static func open(
         configuration: CloudConfiguration, ledger: Ledger, store: any ObjectStore, world: CloudWorld = CloudWorld(),
         eventLoopGroup: any EventLoopGroup, logger: Logger = Logger(label: "cairn.cloud")
-    ) async throws(LedgerError) -> CloudBroker {
+    ) async throws -> CloudBroker {
         let epoch = try await ledger.registerNode(configuration.nodeID, nowMs: world.wallMs())
-        return CloudBroker(
-            configuration, ledger, store, world, eventLoopGroup.next(), nodeEpoch: epoch, logger)
+        let loop = eventLoopGroup.next()
+        var volume: Volume?
+        if !configuration.volume.directory.isEmpty {
+            volume = try await OpenedVolume.open(
+                configuration.volume, nodeID: configuration.nodeID, nodeEpoch: epoch, ledger: ledger, world: world,
+                timerLoop: loop, logger: logger)
+        }
+        return CloudBroker(configuration, ledger, store, world, loop, nodeEpoch: epoch, volume, logger)
     }
 
     private init(
         _ configuration: CloudConfiguration, _ ledger: Ledger, _ store: any ObjectStore, _ world: CloudWorld,
-        _ loop: any EventLoop, nodeEpoch: Int64, _ logger: Logger
+        _ loop: any EventLoop, nodeEpoch: Int64, _ volume: Volume?, _ logger: Logger
     ) {
         self.configuration = configuration
         self.ledger = ledger
@@ -48,17 +58,30 @@ public final class CloudBroker: KafkaService {
         self.nodeEpoch = nodeEpoch
         self.logger = logger
         let now: @Sendable () -> NIODeadline = { loop.now }
+        self.volume = volume
         let jobs = JobRunner()
+        let sequences = ObjectSequences()
         let blocks = BlockCache(store: store, configuration: configuration.fetch, world: world)
         let retention = Retention(
             configuration: configuration.retention, topics: configuration.topics, store: store, ledger: ledger,
             world: world, now: now, logger: logger)
         engine = FetchEngine(
-            configuration: configuration.fetch, view: ledger.view, blocks: blocks, jobs: jobs, logger: logger)
+            configuration: configuration.fetch, view: ledger.view, blocks: blocks,
+            volume: volume.map { VolumeReader(volume: $0, bytesMax: configuration.volume.readBytesMax) }, jobs: jobs,
+            logger: logger)
         batcher = ProduceBatcher(
             configuration: configuration.produce, nodeID: configuration.nodeID, nodeEpoch: nodeEpoch, store: store,
-            ledger: ledger, blocks: blocks, jobs: jobs, world: world, timerLoop: loop, logger: logger,
+            ledger: ledger, blocks: blocks, sequences: sequences, jobs: jobs, world: world, timerLoop: loop,
+            logger: logger,
             abandoned: { retention.abandon($0) })
+        uploader = volume.map {
+            VolumeUploader(
+                volume: $0, store: store, blocks: blocks, ledger: ledger, sequences: sequences,
+                nodeID: configuration.nodeID, nodeEpoch: nodeEpoch, world: world, jobs: jobs, logger: logger,
+                abandoned: { retention.abandon($0) })
+        }
+        timeouts = TransactionTimeouts(
+            ledger: ledger, configuration: configuration.transactions, world: world, logger: logger)
         groups = GroupService(configuration: configuration.groups, timerLoop: loop)
         adopter = Adopter(
             configuration: configuration.adoption, partitionsDefault: configuration.partitionsDefault, store: store,
@@ -67,8 +90,8 @@ public final class CloudBroker: KafkaService {
         self.jobs = jobs
         self.retention = retention
         handlers = Handlers(
-            configuration, ledger: ledger, engine: engine, batcher: batcher, groups: groups, advertised: advertised,
-            jobs: jobs, world: world)
+            configuration, ledger: ledger, engine: engine, batcher: batcher, volume: volume, groups: groups,
+            advertised: advertised, jobs: jobs, world: world)
         let watchers = engine.watchers
         listenerToken = ledger.view.addListener { watchers.changed($0) }
     }
@@ -83,10 +106,12 @@ public final class CloudBroker: KafkaService {
     /// Works until the task is cancelled: jobs of requests, adoption by listing, retention.
     /// Call `shutdown` before, so that what clients have sent is answered.
     public func run() async {
+        uploader?.start()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.jobs.run() }
             group.addTask { await self.reconcileForever() }
             group.addTask { await self.retainForever() }
+            group.addTask { await self.endOverdueForever() }
         }
         groups.stop()
         ledger.view.removeListener(listenerToken)
@@ -97,7 +122,28 @@ public final class CloudBroker: KafkaService {
     public func shutdown() async {
         groups.stop()
         await batcher.drain()
+        await volume?.drain()
         jobs.stop()
+    }
+
+    /// Closes the node's own log. After `run` has returned: nothing may be appended or uploaded any more.
+    public func close() async {
+        guard let volume else { return }
+        await onBlockingThread { volume.close() }
+    }
+
+    /// Brings everything that only the node's own log holds into objects, for a node that will not come back. `run` must be
+    /// running. False when something could not be moved: try again.
+    public func uploadVolume() async -> Bool {
+        guard let uploader else { return true }
+        return await uploader.uploadAll()
+    }
+
+    private func endOverdueForever() async {
+        while !Task.isCancelled {
+            await timeouts.round()
+            guard await pause(configuration.transactions.timeoutsInterval) else { return }
+        }
     }
 
     private func reconcileForever() async {
@@ -125,6 +171,11 @@ public final class CloudBroker: KafkaService {
     // MARK: Serving
 
     public var apis: [SupportedAPI] { Handlers.apis }
+
+    /// The second transaction protocol (KIP-890).
+    public var features: [FinalizedFeature] {
+        [FinalizedFeature(name: "transaction.version", supported: 0...2, level: 2)]
+    }
 
     public func handle(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?> {
         do {

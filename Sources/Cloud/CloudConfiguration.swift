@@ -19,6 +19,9 @@ public struct CloudConfiguration: Sendable, Equatable {
     public var fetch = FetchConfiguration()
     public var adoption = AdoptionConfiguration()
     public var retention = RetentionConfiguration()
+    public var transactions = TransactionConfiguration()
+    /// The node's own log, for topics of `cairn.ack=wal`.
+    public var volume = VolumeConfiguration()
 
     public init() {}
 }
@@ -31,6 +34,8 @@ public struct TopicDefaults: Sendable, Equatable {
     public var retentionMs: Int64 = 7 * 24 * 3_600_000
     /// retention.bytes per partition; -1 is no limit.
     public var retentionBytes: Int64 = -1
+    /// cairn.ack: what must have a batch before it is acknowledged.
+    public var ack = AckMode.object
 
     public init() {}
 }
@@ -112,6 +117,26 @@ public struct RetentionConfiguration: Sendable, Equatable {
     public var chunk = 500
     /// A producer that wrote nothing for so long is forgotten: producer.id.expiration.ms.
     public var producerIdleMs: Int64 = 24 * 3_600_000
+
+    public init() {}
+}
+
+/// What must have a batch before it is acknowledged: the topic option `cairn.ack`.
+public enum AckMode: String, Sendable, CaseIterable {
+    /// The object store: survives the node, costs a PUT of latency.
+    case object
+    /// The disk of the node: milliseconds; the object comes later.
+    case wal
+}
+
+/// Limits of transactions, by Kafka's names.
+public struct TransactionConfiguration: Sendable, Equatable {
+    /// transaction.max.timeout.ms
+    public var timeoutMsMax: Int32 = 900_000
+    /// transactional.id.expiration.ms
+    public var idExpirationMs: Int64 = 7 * 24 * 3_600_000
+    /// transaction.abort.timed.out.transaction.cleanup.interval.ms
+    public var timeoutsInterval: TimeAmount = .seconds(1)
 
     public init() {}
 }

@@ -20,6 +20,8 @@ public struct CloudStatus: Sendable, Equatable {
     public var ledger = LedgerCounts()
     public var cache = CacheCounts()
     public var produce = ProduceCounts()
+    /// Nil for a node without a log of its own.
+    public var volume: VolumeCounts?
     public var adoption = AdoptionCounts()
     /// Per lane of each site: through what it is visible to consumers.
     public var lanes: [LaneStatus] = []
@@ -39,6 +41,7 @@ public struct CloudStatus: Sendable, Equatable {
     public var problems: [String] {
         var problems: [String] = []
         if !isServing { problems.append("the ledger was taken over by another node, or is closed") }
+        if let problem = volume?.problem { problems.append("the volume: \(problem)") }
         for lane in lanes {
             guard let aside = lane.quarantine else { continue }
             problems.append("lane \(lane.site)/\(lane.lane) waits for \(aside.key): \(aside.flaw)")
@@ -64,6 +67,7 @@ extension CloudBroker {
         status.ledger = ledger.view.counts()
         status.cache = engine.reader.counts
         status.produce = batcher.counts
+        status.volume = volume?.counts
         status.adoption = adopter.counts
         status.lanes = adopter.lanes()
         status.retention = retention.counts

@@ -14,24 +14,33 @@ struct Handlers: Sendable {
     private let membership: MembershipHandler
     private let offsets: OffsetsHandler
     private let groupAdmin: GroupAdminHandler
+    private let transactions: TransactionHandler
+    private let transactionAdmin: TransactionAdminHandler
+    private let records: DeleteRecordsHandler
 
     init(
         _ configuration: CloudConfiguration, ledger: Ledger, engine: FetchEngine, batcher: ProduceBatcher,
+        volume: Volume?,
         groups: GroupService, advertised: Advertised, jobs: JobRunner, world: CloudWorld
     ) {
         let view = ledger.view
         let creator = TopicCreator(ledger: ledger, world: world, partitionsDefault: configuration.partitionsDefault)
-        produce = ProduceHandler(view: view, batcher: batcher, configuration: configuration)
-        producerIDs = ProducerIDHandler(ledger: ledger)
+        produce = ProduceHandler(
+            view: view, batcher: batcher, volume: volume, configuration: configuration, world: world)
+        producerIDs = ProducerIDHandler(ledger: ledger, configuration: configuration.transactions, world: world)
         fetch = FetchHandler(engine: engine, view: view)
         listOffsets = ListOffsetsHandler(
             view: view, search: TimestampSearch(view: view, reader: engine.reader), jobs: jobs)
         metadata = MetadataHandler(view: view, advertised: advertised, creator: creator, configuration: configuration)
         topics = TopicAdminHandler(
-            ledger: ledger, creator: creator, configs: TopicConfigs(configuration.topics), world: world)
+            ledger: ledger, creator: creator, configs: TopicConfigs(configuration.topics, hasVolume: volume != nil),
+            world: world)
         membership = MembershipHandler(groups: groups, advertised: advertised, world: world)
         offsets = OffsetsHandler(groups: groups, ledger: ledger, world: world)
         groupAdmin = GroupAdminHandler(groups: groups, ledger: ledger)
+        transactions = TransactionHandler(ledger: ledger, groups: groups, world: world)
+        transactionAdmin = TransactionAdminHandler(ledger: ledger, world: world)
+        records = DeleteRecordsHandler(ledger: ledger, world: world)
     }
 
     static let apis: [SupportedAPI] = [
@@ -50,12 +59,21 @@ struct Handlers: Sendable {
         SupportedAPI(ListGroupsRequest.self),
         SupportedAPI(CreateTopicsRequest.self),
         SupportedAPI(DeleteTopicsRequest.self),
-        SupportedAPI(InitProducerIDRequest.self),
+        SupportedAPI(DeleteRecordsRequest.self),
+        SupportedAPI(InitProducerIDRequest.self, maxVersion: InitProducerIDRequest.newestStableVersion),
         SupportedAPI(OffsetForLeaderEpochRequest.self),
+        SupportedAPI(AddPartitionsToTxnRequest.self),
+        SupportedAPI(AddOffsetsToTxnRequest.self),
+        SupportedAPI(EndTxnRequest.self),
+        SupportedAPI(WriteTxnMarkersRequest.self),
+        SupportedAPI(TxnOffsetCommitRequest.self),
         SupportedAPI(DescribeConfigsRequest.self),
         SupportedAPI(CreatePartitionsRequest.self),
         SupportedAPI(DeleteGroupsRequest.self),
         SupportedAPI(DescribeClusterRequest.self),
+        SupportedAPI(DescribeProducersRequest.self),
+        SupportedAPI(DescribeTransactionsRequest.self),
+        SupportedAPI(ListTransactionsRequest.self),
     ]
 
     /// Throws where the body does not parse.
@@ -75,6 +93,24 @@ struct Handlers: Sendable {
         case .deleteTopics: return try topics.delete(request, loop)
         case .createPartitions: return try topics.createPartitions(request, loop)
         case .describeConfigs: return try topics.describeConfigs(request, loop)
+        case .deleteRecords: return try records.handle(request, loop)
+        default: return try handleTransactions(request, on: connection)
+        }
+    }
+
+    private func handleTransactions(
+        _ request: KafkaRequest, on connection: KafkaConnection
+    ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+        let loop = connection.eventLoop
+        switch request.header.apiKey {
+        case .addPartitionsToTxn: return try transactions.addPartitions(request, loop)
+        case .addOffsetsToTxn: return try transactions.addOffsets(request, loop)
+        case .txnOffsetCommit: return try transactions.commitOffsets(request, loop)
+        case .endTxn: return try transactions.end(request, loop)
+        case .writeTxnMarkers: return try transactionAdmin.writeMarkers(request, loop)
+        case .describeProducers: return try transactionAdmin.producers(request, loop)
+        case .describeTransactions: return try transactionAdmin.describe(request, loop)
+        case .listTransactions: return try transactionAdmin.list(request, loop)
         default: return try handleGroups(request, on: connection)
         }
     }

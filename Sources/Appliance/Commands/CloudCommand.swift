@@ -6,7 +6,8 @@ import ServiceLifecycle
 
 struct CloudCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cloud", abstract: "A cloud node: serves Kafka clients from shared objects.")
+        commandName: "cloud", abstract: "A cloud node: serves Kafka clients from shared objects.",
+        subcommands: [AdoptVolumeCommand.self])
 
     @OptionGroup var options: SettingsOptions
 

@@ -27,6 +27,23 @@ enum CloudKeys {
         SettingKey(
             "produce.object-bytes", .size((64 << 10)...(32 << 20)), "8MiB", "A shared object is written at this size."),
         SettingKey(
+            "produce.ack", .choice(["object", "wal"]), "object",
+            "Default of the topic option cairn.ack: what has a batch before it is acknowledged."),
+        SettingKey(
+            "wal.enabled", .flag, "true",
+            "Keep a log on this node's disk, for topics of cairn.ack=wal: acks in milliseconds."),
+        SettingKey("wal.dir", .text, "", "Directory of that log. Empty: wal in data-dir."),
+        SettingKey(
+            "wal.quota", .size((256 << 20)...(1 << 50)), "8GiB",
+            "What an outage of the store may fill before produces are refused."),
+        SettingKey("wal.upload-interval", .duration, "5s", "What the log holds goes into an object after this, ..."),
+        SettingKey("wal.object-bytes", .size((1 << 20)...(256 << 20)), "16MiB", "... or at this size."),
+        SettingKey(
+            "wal.tail-bytes", .size((1 << 20)...(1 << 40)), "128MiB", "Memory for the newest batches of the log."),
+        SettingKey(
+            "transaction.timeout-max", .duration, "15m",
+            "transaction.max.timeout.ms: the longest that a producer may ask."),
+        SettingKey(
             "fetch.cache-bytes", .size((1 << 20)...(1 << 40)), "256MiB",
             "Memory for blocks of objects that readers use."),
         SettingKey("retention.default", .duration, "7d", "Default of retention.ms."),

@@ -1,3 +1,5 @@
+import Cloud
+
 /// The settings of a cloud node, read and checked: plain values.
 struct CloudSettings: Sendable {
     var dataDirectory: String
@@ -7,6 +9,15 @@ struct CloudSettings: Sendable {
     var groupInitialDelay: Duration
     var produceInterval: Duration
     var produceObjectBytes: Int
+    var ack: AckMode
+    var walEnabled: Bool
+    /// Empty for the usual place in the data directory.
+    var walChosenDirectory: String
+    var walQuotaBytes: Int
+    var walUploadInterval: Duration
+    var walObjectBytes: Int
+    var walTailBytes: Int
+    var transactionTimeoutMax: Duration
     var cacheBytes: Int
     var retentionDefault: Duration
     var retentionInterval: Duration
@@ -25,6 +36,15 @@ struct CloudSettings: Sendable {
         groupInitialDelay = reader.duration(prefix + "kafka.group-initial-delay")
         produceInterval = reader.duration(prefix + "produce.interval")
         produceObjectBytes = reader.size(prefix + "produce.object-bytes")
+        ack = AckMode(rawValue: reader.choice(prefix + "produce.ack")) ?? .object
+        walEnabled = reader.flag(prefix + "wal.enabled")
+        walChosenDirectory = reader.text(prefix + "wal.dir")
+        walQuotaBytes = reader.size(prefix + "wal.quota")
+        walUploadInterval = reader.duration(prefix + "wal.upload-interval")
+        walObjectBytes = reader.size(prefix + "wal.object-bytes")
+        walTailBytes = reader.size(prefix + "wal.tail-bytes")
+        transactionTimeoutMax = reader.duration(prefix + "transaction.timeout-max")
+        if ack == .wal, !walEnabled { reader.refuse(prefix + "produce.ack", "is wal, and wal.enabled is false") }
         cacheBytes = reader.size(prefix + "fetch.cache-bytes")
         retentionDefault = reader.duration(prefix + "retention.default")
         retentionInterval = reader.duration(prefix + "retention.interval")
@@ -32,6 +52,14 @@ struct CloudSettings: Sendable {
         adoptionInterval = reader.duration(prefix + "adoption.interval")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
         log = LogSettings(reader)
+    }
+}
+
+extension CloudSettings {
+    /// Of the node's own log; empty for a node without one.
+    var walDirectory: String {
+        guard walEnabled else { return "" }
+        return walChosenDirectory.isEmpty ? dataDirectory + "/wal" : walChosenDirectory
     }
 }
 

@@ -17,6 +17,13 @@ enum CloudConsole {
         for lane in status.lanes {
             lines.append("  \(lane.site)/\(lane.lane) \(lane.adoptedSequence) \(lane.adoptedLSN) \(lane.recordCount)")
         }
+        if let volume = status.volume {
+            lines += [
+                "",
+                "log of this node: \(volume.diskBytes) of \(volume.quotaBytes) bytes on disk,"
+                    + " \(volume.waitingBytes + volume.uploadingBytes) in no object yet",
+            ]
+        }
         lines += ["", "topics: partition, first offset, high watermark, stored bytes"]
         for topic in status.topics {
             for partition in topic.partitions {
@@ -27,6 +34,24 @@ enum CloudConsole {
         }
         lines += ["", "groups \(status.groups), members \(status.groupMembers), waiting fetches \(status.waiting)"]
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func metrics(_ volume: VolumeCounts) -> [Metric] {
+        [
+            Metric(
+                "cairn_volume_bytes_total", .counter, "Bytes of batches acknowledged from the node's log.",
+                value: Double(volume.bytes)),
+            Metric(
+                "cairn_volume_disk_bytes", .gauge, "Bytes of the log on disk.", value: Double(volume.diskBytes)),
+            Metric(
+                "cairn_volume_waiting_bytes", .gauge, "Bytes that only the log holds.",
+                value: Double(volume.waitingBytes + volume.uploadingBytes)),
+            Metric(
+                "cairn_volume_objects_total", .counter, "Objects made of the log.", value: Double(volume.objects)),
+            Metric(
+                "cairn_volume_refused_total", .counter, "Requests that the log did not take.",
+                value: Double(volume.refused)),
+        ]
     }
 
     private static func metrics(_ status: CloudStatus) -> [Metric] {
@@ -44,6 +69,7 @@ enum CloudConsole {
                 "cairn_adopted_records_total", .counter, "Records adopted since start.",
                 value: Double(status.adoption.records)),
         ]
+        if let volume = status.volume { metrics += self.metrics(volume) }
         for lane in status.lanes {
             let labels = [("site", lane.site), ("lane", lane.lane)]
             metrics.append(

@@ -64,8 +64,37 @@ final class CloudRole: Service {
             await broker.shutdown()
             group.cancelAll()
         }
+        await broker.close()
         await ledger.close()
         logger.notice("cloud node stopped")
+    }
+
+    /// Without serving anybody: brings what only the log holds into objects, and closes everything.
+    func finishVolume(attemptsMax: Int) async -> Bool {
+        let isDone = await withTaskGroup(of: Bool?.self) { group in
+            group.addTask {
+                await self.broker.run()
+                return nil
+            }
+            group.addTask {
+                for attempt in 1...attemptsMax {
+                    if await self.broker.uploadVolume() { return true }
+                    try? await Task.sleep(for: .seconds(attempt))
+                }
+                return false
+            }
+            var isDone = false
+            while let result = await group.next() {
+                guard let result else { continue }
+                isDone = result
+                await broker.shutdown()
+                group.cancelAll()
+            }
+            return isDone
+        }
+        await broker.close()
+        await ledger.close()
+        return isDone
     }
 
     /// The broker's own work. A store that does not answer may hold up a stop for so long, then uploads are given up: their
@@ -130,6 +159,13 @@ extension CloudSettings {
         configuration.groups.initialRebalanceDelay = TimeAmount(groupInitialDelay)
         configuration.produce.interval = TimeAmount(produceInterval)
         configuration.produce.objectBytes = produceObjectBytes
+        configuration.topics.ack = ack
+        configuration.volume.directory = walDirectory
+        configuration.volume.quotaBytes = walQuotaBytes
+        configuration.volume.uploadInterval = TimeAmount(walUploadInterval)
+        configuration.volume.objectBytes = walObjectBytes
+        configuration.volume.tailBytesMax = walTailBytes
+        configuration.transactions.timeoutMsMax = Int32(clamping: transactionTimeoutMax.wholeMilliseconds)
         configuration.fetch.tailBytesMax = cacheBytes / 2
         configuration.fetch.blockBytesMax = cacheBytes / 2
         configuration.retention.interval = TimeAmount(retentionInterval)

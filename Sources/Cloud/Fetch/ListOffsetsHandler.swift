@@ -74,7 +74,7 @@ struct ListOffsetsHandler: Sendable {
                     if Self.needsRecords(partition.timestampMs) {
                         found.errorCode = .kafkaStorageError
                     } else {
-                        fill(&found, topic.name, partition.timestampMs)
+                        fill(&found, topic.name, partition.timestampMs, isReadCommitted: asked.isolationLevel == 1)
                     }
                 }
                 answer.partitions.append(found)
@@ -91,7 +91,10 @@ struct ListOffsetsHandler: Sendable {
             answer.name = topic.name
             for partition in topic.partitions {
                 var found = start(topic, partition, version)
-                if found.errorCode == .none { await look(&found, topic.name, partition.timestampMs) }
+                if found.errorCode == .none {
+                    await look(
+                        &found, topic.name, partition.timestampMs, isReadCommitted: asked.isolationLevel == 1)
+                }
                 answer.partitions.append(found)
             }
             response.topics.append(answer)
@@ -128,13 +131,16 @@ struct ListOffsetsHandler: Sendable {
         }
     }
 
-    private func fill(_ answer: inout ListOffsetsResponse.Partition, _ topic: String, _ timestampMs: Int64) {
+    private func fill(
+        _ answer: inout ListOffsetsResponse.Partition, _ topic: String, _ timestampMs: Int64, isReadCommitted: Bool
+    ) {
         guard let facts = view.partition(topic: topic, answer.index) else {
             answer.errorCode = .unknownTopicOrPartition
             return
         }
         switch timestampMs {
-        case ListOffsetsRequest.latestTimestamp: answer.offset = facts.highWatermark
+        case ListOffsetsRequest.latestTimestamp:
+            answer.offset = isReadCommitted ? facts.lastStableOffset : facts.highWatermark
         case ListOffsetsRequest.earliestTimestamp, ListOffsetsRequest.earliestLocalTimestamp:
             answer.offset = facts.logStart
         default: return
@@ -142,8 +148,12 @@ struct ListOffsetsHandler: Sendable {
         answer.leaderEpoch = Kafka.leaderEpoch
     }
 
-    private func look(_ answer: inout ListOffsetsResponse.Partition, _ topic: String, _ timestampMs: Int64) async {
-        guard Self.needsRecords(timestampMs) else { return fill(&answer, topic, timestampMs) }
+    private func look(
+        _ answer: inout ListOffsetsResponse.Partition, _ topic: String, _ timestampMs: Int64, isReadCommitted: Bool
+    ) async {
+        guard Self.needsRecords(timestampMs) else {
+            return fill(&answer, topic, timestampMs, isReadCommitted: isReadCommitted)
+        }
         guard let id = view.topic(named: topic)?.id else {
             answer.errorCode = .unknownTopicOrPartition
             return
@@ -153,7 +163,10 @@ struct ListOffsetsHandler: Sendable {
                 timestampMs >= 0
                 ? try await search.firstRecord(id, answer.index, atOrAfter: timestampMs)
                 : try await search.largest(id, answer.index)
-            guard let hit else { return }
+            let facts = view.partition(id, answer.index)
+            let end = isReadCommitted ? facts?.lastStableOffset : facts?.highWatermark
+            // What cannot be fetched yet counts as not there (rule L2).
+            guard let hit, hit.offset < end ?? 0 else { return }
             answer.offset = hit.offset
             answer.timestampMs = hit.timestampMs
             answer.leaderEpoch = Kafka.leaderEpoch

@@ -32,15 +32,13 @@ struct MembershipHandler: Sendable {
         coordinator.key = key
         coordinator.nodeID = -1
         coordinator.port = -1
-        guard type == 0 else {
-            // The one code for transactions that every client takes for final; others are tried again for ever.
-            coordinator.errorCode = type == 1 ? .transactionalIdAuthorizationFailed : .invalidRequest
-            coordinator.errorMessage =
-                type == 1 ? "transactions are not supported" : "key type \(type) is not supported"
+        guard type == 0 || type == 1 else {
+            coordinator.errorCode = .invalidRequest
+            coordinator.errorMessage = "key type \(type) is not supported"
             return coordinator
         }
         guard !key.isEmpty else {
-            coordinator.errorCode = .invalidGroupId
+            coordinator.errorCode = type == 0 ? .invalidGroupId : .invalidRequest
             return coordinator
         }
         coordinator.nodeID = advertised.nodeID

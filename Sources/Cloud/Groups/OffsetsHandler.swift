@@ -85,9 +85,9 @@ struct OffsetsHandler: Sendable {
         let version = request.header.apiVersion
         var response = OffsetFetchResponse()
         if version >= 8 {
-            response.groups = asked.groups.map { group($0.groupID, $0.topics, version) }
+            response.groups = asked.groups.map { group($0.groupID, $0.topics, version, stable: asked.requiresStable) }
         } else {
-            let group = group(asked.groupID, asked.topics, version)
+            let group = group(asked.groupID, asked.topics, version, stable: asked.requiresStable)
             response.topics = group.topics
             response.errorCode = group.errorCode
         }
@@ -95,7 +95,7 @@ struct OffsetsHandler: Sendable {
     }
 
     private func group(
-        _ name: String, _ topics: [OffsetFetchRequest.Topic]?, _ version: Int16
+        _ name: String, _ topics: [OffsetFetchRequest.Topic]?, _ version: Int16, stable: Bool
     ) -> OffsetFetchResponse.Group {
         var group = OffsetFetchResponse.Group()
         group.groupID = name
@@ -103,13 +103,13 @@ struct OffsetsHandler: Sendable {
             group.errorCode = .invalidGroupId
             return group
         }
-        group.topics = topics.map { $0.map { topic(name, $0, version) } } ?? all(name)
+        group.topics = topics.map { $0.map { topic(name, $0, version, stable) } } ?? all(name, stable)
         return group
     }
 
-    private func topic(_ group: String, _ asked: OffsetFetchRequest.Topic, _ version: Int16)
-        -> OffsetFetchResponse.Topic
-    {
+    private func topic(
+        _ group: String, _ asked: OffsetFetchRequest.Topic, _ version: Int16, _ stable: Bool
+    ) -> OffsetFetchResponse.Topic {
         let facts = version >= 10 ? ledger.view.topic(id: asked.topicID) : ledger.view.topic(named: asked.name)
         var topic = OffsetFetchResponse.Topic()
         topic.name = asked.name
@@ -118,19 +118,31 @@ struct OffsetsHandler: Sendable {
             let offset = facts.flatMap { ledger.view.groupOffset(group, $0.id, index) }
             var partition = Self.partition(index, offset)
             if facts == nil, version >= 10 { partition.errorCode = .unknownTopicId }
+            if stable, let facts { settle(&partition, group, facts.id) }
             return partition
         }
         return topic
     }
 
-    private func all(_ group: String) -> [OffsetFetchResponse.Topic] {
+    /// An open transaction may still change it: the client comes again (rule T10).
+    private func settle(_ partition: inout OffsetFetchResponse.Partition, _ group: String, _ topicID: KafkaUUID) {
+        guard ledger.view.hasPendingOffset(group, topicID, partition.index) else { return }
+        partition.errorCode = .unstableOffsetCommit
+        partition.committedOffset = -1
+        partition.committedLeaderEpoch = -1
+        partition.metadata = ""
+    }
+
+    private func all(_ group: String, _ stable: Bool) -> [OffsetFetchResponse.Topic] {
         var topics: [KafkaUUID: OffsetFetchResponse.Topic] = [:]
         for (place, offset) in ledger.view.groupOffsets(group).sorted(by: { $0.key < $1.key }) {
             guard let facts = ledger.view.topic(id: place.topicID) else { continue }
             var topic = topics[place.topicID] ?? OffsetFetchResponse.Topic()
             topic.name = facts.name
             topic.topicID = facts.id
-            topic.partitions.append(Self.partition(place.partition, offset))
+            var partition = Self.partition(place.partition, offset)
+            if stable { settle(&partition, group, place.topicID) }
+            topic.partitions.append(partition)
             topics[place.topicID] = topic
         }
         return topics.values.sorted { $0.name < $1.name }

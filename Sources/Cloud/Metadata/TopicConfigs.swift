@@ -25,8 +25,12 @@ struct TopicConfigs: Sendable {
 
     let options: [String: Option]
 
-    init(_ defaults: TopicDefaults) {
+    /// - Parameter hasVolume: the node has a log of its own, so that topics may ask for it.
+    init(_ defaults: TopicDefaults, hasVolume: Bool = false) {
         var options = Self.fixed
+        options["cairn.ack"] = Option(
+            kind: .string, standard: defaults.ack.rawValue,
+            choices: Set(AckMode.allCases.filter { $0 == .object || hasVolume }.map(\.rawValue)))
         options["max.message.bytes"] = Option(
             kind: .int, standard: String(defaults.batchBytesMax), range: 0...Int64(Int32.max))
         options["retention.ms"] = Option(kind: .long, standard: String(defaults.retentionMs), range: -1...Int64.max)
@@ -58,7 +62,6 @@ struct TopicConfigs: Sendable {
         "cleanup.policy": Option(kind: .list, standard: "delete", choices: ["delete"]),
         "compression.type": Option(kind: .string, standard: "producer", choices: ["producer"]),
         "message.timestamp.type": Option(kind: .string, standard: "CreateTime", choices: ["CreateTime"]),
-        "cairn.ack": Option(kind: .string, standard: "object", choices: ["object"]),
         "min.insync.replicas": Option(kind: .int, standard: "1", range: 1...Int64(Int32.max)),
         "unclean.leader.election.enable": Option(kind: .boolean, standard: "false"),
         "delete.retention.ms": Option(kind: .long, standard: "86400000"),

@@ -2,6 +2,11 @@
 enum TopicName {
     static let lengthMax = 249
 
+    /// Topics that Kafka keeps for itself. Source: `Topic.INTERNAL_TOPICS`.
+    static func isInternal(_ name: String) -> Bool {
+        name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
+    }
+
     /// 1 to 249 of `[a-zA-Z0-9._-]`, and neither `.` nor `..`.
     static func isValid(_ name: String) -> Bool {
         (1...lengthMax).contains(name.utf8.count) && name != "." && name != ".." && name.utf8.allSatisfy(isLegal)

@@ -39,7 +39,8 @@ final class ProduceBatcher: Sendable {
 
     init(
         configuration: ProduceConfiguration, nodeID: Int32, nodeEpoch: Int64, store: any ObjectStore, ledger: Ledger,
-        blocks: BlockCache, sequences: ObjectSequences, jobs: JobRunner, world: CloudWorld, timerLoop: any EventLoop, logger: Logger,
+        blocks: BlockCache, sequences: ObjectSequences, jobs: JobRunner, world: CloudWorld, timerLoop: any EventLoop,
+        logger: Logger,
         abandoned: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
@@ -178,7 +179,9 @@ final class ProduceBatcher: Sendable {
             await turns.wait(for: turn)
             return .failure(.unknownServerError)
         }
-        let put = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.put(key: object.key, body: object.body) }
+        let put = await withTimeLimit(remaining(deadline), clock: world.clock) {
+            await uploader.put(key: object.key, body: object.body)
+        }
         await turns.wait(for: turn)
         if let failure = put {
             logger.warning("a shared object was given up", metadata: ["error": "\(failure)"])
@@ -187,7 +190,9 @@ final class ProduceBatcher: Sendable {
             return .failure(.notEnoughReplicas)
         }
         blocks.keep(object.body, of: object.key)
-        let committed = await withTimeLimit(remaining(deadline), clock: world.clock) { await uploader.commit(.commitObject(object.commit)) }
+        let committed = await withTimeLimit(remaining(deadline), clock: world.clock) {
+            await uploader.commit(.commitObject(object.commit))
+        }
         if case .failure(let code) = committed {
             blocks.forget(object.key, range: 0..<1)
             count { $0.failedCommits += 1 }

@@ -3,43 +3,62 @@ import KafkaProtocol
 import Ledger
 import NIOCore
 
-/// Produce: checks every batch at its header and checksum, and hands the good ones to the batcher.
+/// Produce: checks every batch, and hands the good ones to the object batcher or to the node's own log, as their topics ask.
 ///
-/// Source: Kafka 4.3, `ProduceRequest.validateRecords`, `UnifiedLog`, `LogValidator`.
+/// Source: Kafka 4.3, `ProduceRequest.validateRecords`, `UnifiedLog`, `LogValidator`, `ReplicaManager`.
 struct ProduceHandler: Sendable {
     let view: LedgerView
     let batcher: ProduceBatcher
+    let volume: Volume?
     let configuration: CloudConfiguration
+    let world: CloudWorld
 
     func handle(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let produce = try request.decode(ProduceRequest.self)
         let call = ProduceCall(produce, version: request.header.apiVersion)
-        let entries = check(produce, call)
-        if produce.acks == 0 { return sendWithoutAnswer(call, entries, produce, loop) }
-        guard !entries.isEmpty else { return request.answer(call.response, on: loop) }
+        check(produce, call, clientID: request.header.clientID)
+        if produce.acks == 0 { return sendWithoutAnswer(call, produce, loop) }
+        guard !call.parts.isEmpty else { return request.answer(call.response, on: loop) }
         let promise = loop.makePromise(of: ProduceResponse.self)
-        batcher.submit(
-            Submission(entries: entries, deadline: deadline(produce, loop), loop: loop, admitted: nil) { outcomes in
-                promise.succeed(call.response(outcomes))
-            })
+        let deadline = deadline(produce, loop)
+        for part in call.parts {
+            send(part, deadline, loop, admitted: nil) { outcomes in
+                if call.fill(part.slots, outcomes) { promise.succeed(call.response) }
+            }
+        }
         return promise.futureResult.answer(request)
+    }
+
+    private func send(
+        _ part: ProduceCall.Part, _ deadline: NIODeadline, _ loop: any EventLoop, admitted: (@Sendable () -> Void)?,
+        completed: @escaping @Sendable ([EntryOutcome]) -> Void
+    ) {
+        let submission = Submission(
+            entries: part.entries, deadline: deadline, loop: loop, admitted: admitted, completed: completed)
+        switch part.ack {
+        case .object: batcher.submit(submission)
+        case .wal:
+            if let volume { return volume.submit(submission) }
+            completed(part.entries.map { _ in .rejected(.kafkaStorageError) })
+        }
     }
 
     /// No answer, but no endless memory either: the request counts until its batches have room. Kafka closes the
     /// connection where something is wrong, because there is no other way to say it.
     private func sendWithoutAnswer(
-        _ call: ProduceCall, _ entries: [ProduceEntry], _ produce: ProduceRequest, _ loop: any EventLoop
+        _ call: ProduceCall, _ produce: ProduceRequest, _ loop: any EventLoop
     ) -> EventLoopFuture<KafkaResponse?> {
         guard call.hasNoError else { return loop.makeFailedFuture(ProduceFlaw.unanswerable) }
-        guard !entries.isEmpty else { return loop.makeSucceededFuture(nil) }
-        let promise = loop.makePromise(of: KafkaResponse?.self)
-        let once = OnceFlag()
-        batcher.submit(
-            Submission(
-                entries: entries, deadline: deadline(produce, loop), loop: loop,
-                admitted: { if once.take() { promise.succeed(nil) } },
-                completed: { _ in if once.take() { promise.succeed(nil) } }))
-        return promise.futureResult
+        guard !call.parts.isEmpty else { return loop.makeSucceededFuture(nil) }
+        let admissions = call.parts.map { part in
+            let promise = loop.makePromise(of: Void.self)
+            let once = OnceFlag()
+            send(part, deadline(produce, loop), loop, admitted: { if once.take() { promise.succeed() } }) { _ in
+                if once.take() { promise.succeed() }
+            }
+            return promise.futureResult
+        }
+        return EventLoopFuture.andAllSucceed(admissions, on: loop).map { nil }
     }
 
     private func deadline(_ produce: ProduceRequest, _ loop: any EventLoop) -> NIODeadline {
@@ -49,37 +68,41 @@ struct ProduceHandler: Sendable {
 
     // MARK: Checks
 
-    private func check(_ produce: ProduceRequest, _ call: ProduceCall) -> [ProduceEntry] {
-        var entries: [ProduceEntry] = []
+    private func check(_ produce: ProduceRequest, _ call: ProduceCall, clientID: String?) {
+        let nowMs = world.wallMs()
         for (topicIndex, topic) in produce.topics.enumerated() {
             let found = call.version >= 13 ? view.topic(id: topic.topicID) : view.topic(named: topic.name)
+            let rules = found.map { TopicRules($0, configuration) }
             var seen: Set<Int32> = []
             for (index, partition) in topic.partitions.enumerated() {
                 let slot = ProduceCall.Slot(topic: topicIndex, partition: index)
                 do throws(ProduceFlaw) {
                     guard (-1...1).contains(produce.acks) else { throw .code(.invalidRequiredAcks) }
-                    if produce.transactionalID != nil { throw .transactions }
-                    guard let found, partition.index >= 0, partition.index < found.partitionCount else {
+                    guard let found, let rules, partition.index >= 0, partition.index < found.partitionCount else {
                         throw .code(found == nil && call.version >= 13 ? .unknownTopicId : .unknownTopicOrPartition)
                     }
-                    guard seen.insert(partition.index).inserted else { throw .code(.invalidRequest) }
-                    entries.append(try entry(partition, of: found, version: call.version))
-                    call.slots.append(slot)
+                    guard !TopicName.isInternal(found.name) || clientID == "__admin_client" else {
+                        throw .code(.invalidTopicException)
+                    }
+                    guard topic.partitions.count == 1 || seen.insert(partition.index).inserted else {
+                        throw .code(.invalidRequest)
+                    }
+                    let entry = try entry(partition, of: found, rules, produce, version: call.version, nowMs: nowMs)
+                    call.add(entry, slot, rules.ack)
                 } catch { call.refuse(slot, error) }
             }
         }
-        return entries
     }
 
     private func entry(
-        _ partition: ProduceRequest.Partition, of topic: TopicFacts, version: Int16
+        _ partition: ProduceRequest.Partition, of topic: TopicFacts, _ rules: TopicRules, _ produce: ProduceRequest,
+        version: Int16, nowMs: Int64
     ) throws(ProduceFlaw) -> ProduceEntry {
         guard let batch = partition.records, batch.readableBytes > 0 else {
             throw .message(.invalidRecord, "a produce request must hold exactly one record batch per partition")
         }
-        let limit = topic.configs["max.message.bytes"].flatMap { Int($0) } ?? configuration.topics.batchBytesMax
-        guard batch.readableBytes <= limit else {
-            throw .message(.messageTooLarge, "a batch of \(batch.readableBytes) bytes, at most \(limit)")
+        guard batch.readableBytes <= rules.batchBytesMax else {
+            throw .message(.messageTooLarge, "a batch of \(batch.readableBytes) bytes, at most \(rules.batchBytesMax)")
         }
         let header: RecordBatchHeader
         do {
@@ -87,8 +110,24 @@ struct ProduceHandler: Sendable {
             try RecordBatch.validateRecords(of: batch)
         } catch { throw ProduceFlaw(error) }
         if let flaw = ProduceFlaw.find(in: header, version: version) { throw flaw }
-        return ProduceEntry(
+        var entry = ProduceEntry(
             topicID: topic.id, topic: topic.name, partition: partition.index, batch: batch, header: header)
+        if header.isTransactional {
+            guard produce.transactionalID != nil else { throw .code(.transactionalIdAuthorizationFailed) }
+            entry.transaction = version >= 12 ? .adds : version >= 11 ? .addedOrAbortable : .added
+        }
+        return entry
+    }
+}
+
+/// What a topic asks of a batch.
+struct TopicRules: Sendable {
+    let batchBytesMax: Int
+    let ack: AckMode
+
+    init(_ topic: TopicFacts, _ configuration: CloudConfiguration) {
+        batchBytesMax = topic.configs["max.message.bytes"].flatMap { Int($0) } ?? configuration.topics.batchBytesMax
+        ack = topic.configs["cairn.ack"].flatMap { AckMode(rawValue: $0) } ?? configuration.topics.ack
     }
 }
 
@@ -96,7 +135,6 @@ struct ProduceHandler: Sendable {
 enum ProduceFlaw: Error, Equatable {
     case code(ErrorCode)
     case message(ErrorCode, String)
-    case transactions
     /// acks=0 leaves no way to say it.
     case unanswerable
 
@@ -116,7 +154,6 @@ enum ProduceFlaw: Error, Equatable {
         if header.baseOffset != 0 { return .message(.invalidRecord, "base offset \(header.baseOffset), must be 0") }
         if header.isControl { return .message(.invalidRecord, "clients may not write control batches") }
         if header.usesLogAppendTime { return .message(.invalidTimestamp, "clients may not set the append time") }
-        if header.isTransactional { return .transactions }
         if header.producerID >= 0, header.baseSequence < 0 || header.producerEpoch < 0 {
             return .message(.invalidRecord, "producer \(header.producerID) without sequence or epoch")
         }
@@ -127,7 +164,6 @@ enum ProduceFlaw: Error, Equatable {
     var code: ErrorCode {
         switch self {
         case .code(let code), .message(let code, _): code
-        case .transactions: .transactionalIdAuthorizationFailed
         case .unanswerable: .unknownServerError
         }
     }
@@ -136,7 +172,6 @@ enum ProduceFlaw: Error, Equatable {
         switch self {
         case .code, .unanswerable: nil
         case .message(_, let text): text
-        case .transactions: "transactions are not supported"
         }
     }
 }
@@ -149,10 +184,18 @@ final class ProduceCall: @unchecked Sendable {
         var partition: Int
     }
 
+    /// The batches that go the same way, and where their outcomes belong.
+    struct Part {
+        var ack: AckMode
+        var entries: [ProduceEntry] = []
+        var slots: [Slot] = []
+    }
+
     let version: Int16
     private(set) var response = ProduceResponse()
     private(set) var hasNoError = true
-    var slots: [Slot] = []
+    private(set) var parts: [Part] = []
+    private var filled = 0
 
     init(_ request: ProduceRequest, version: Int16) {
         self.version = version
@@ -170,13 +213,22 @@ final class ProduceCall: @unchecked Sendable {
         }
     }
 
+    func add(_ entry: ProduceEntry, _ slot: Slot, _ ack: AckMode) {
+        let place = parts.firstIndex { $0.ack == ack } ?? parts.count
+        if place == parts.count { parts.append(Part(ack: ack)) }
+        parts[place].entries.append(entry)
+        parts[place].slots.append(slot)
+        response.topics[slot.topic].partitions[slot.partition].logAppendTimeMs = entry.logAppendTimeMs
+    }
+
     func refuse(_ slot: Slot, _ flaw: ProduceFlaw) {
         hasNoError = false
         response.topics[slot.topic].partitions[slot.partition].errorCode = flaw.code
         response.topics[slot.topic].partitions[slot.partition].errorMessage = flaw.text
     }
 
-    func response(_ outcomes: [EntryOutcome]) -> ProduceResponse {
+    /// True when no part is missing any more.
+    func fill(_ slots: [Slot], _ outcomes: [EntryOutcome]) -> Bool {
         for (slot, outcome) in zip(slots, outcomes) {
             var partition = response.topics[slot.topic].partitions[slot.partition]
             switch outcome {
@@ -188,6 +240,7 @@ final class ProduceCall: @unchecked Sendable {
             }
             response.topics[slot.topic].partitions[slot.partition] = partition
         }
-        return response
+        filled += 1
+        return filled == parts.count
     }
 }

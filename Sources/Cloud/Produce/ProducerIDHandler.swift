@@ -14,21 +14,21 @@ final class ProducerIDHandler: Sendable {
 
     private static let blockCount = 1_000
     private let ledger: Ledger
+    private let configuration: TransactionConfiguration
+    private let world: CloudWorld
     private let state = Mutex(State())
 
-    init(ledger: Ledger) {
+    init(ledger: Ledger, configuration: TransactionConfiguration, world: CloudWorld) {
         self.ledger = ledger
+        self.configuration = configuration
+        self.world = world
     }
 
     func handle(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(InitProducerIDRequest.self)
         var response = InitProducerIDResponse()
         response.producerEpoch = -1
-        if asked.transactionalID != nil {
-            // The one code that every client takes for final; others are tried again for ever.
-            response.errorCode = .transactionalIdAuthorizationFailed
-            return request.answer(response, on: loop)
-        }
+        if let id = asked.transactionalID { return initialise(id, asked, request, loop) }
         // Whatever id the producer had before: Kafka gives a new one where there is no transactional id.
         return next(loop).map { [response] result in
             var response = response
@@ -36,6 +36,38 @@ final class ProducerIDHandler: Sendable {
             case .success(let id):
                 response.producerID = id
                 response.producerEpoch = 0
+            case .failure(let error): response.errorCode = error.coordinatorCode
+            }
+            return response
+        }.answer(request)
+    }
+
+    /// Rule T1.
+    private func initialise(
+        _ id: String, _ asked: InitProducerIDRequest, _ request: KafkaRequest, _ loop: any EventLoop
+    ) -> EventLoopFuture<KafkaResponse?> {
+        let version = request.header.apiVersion
+        var response = InitProducerIDResponse()
+        response.producerEpoch = -1
+        let hasHalf = (asked.producerID < 0) != (asked.producerEpoch < 0)
+        if id.isEmpty || hasHalf {
+            response.errorCode = .invalidRequest
+        } else if asked.transactionTimeoutMs <= 0 || asked.transactionTimeoutMs > configuration.timeoutMsMax {
+            response.errorCode = .invalidTransactionTimeout
+        }
+        guard response.errorCode == .none else { return request.answer(response, on: loop) }
+        let command = InitTransaction(
+            transactionalID: id, timeoutMs: asked.transactionTimeoutMs, producerID: max(-1, asked.producerID),
+            epoch: max(-1, asked.producerEpoch), nowMs: world.wallMs())
+        return ledger.submit(.initTransaction(command), on: loop).map { [response] result in
+            var response = response
+            switch result {
+            case .success(.transaction(.accepted(let producerID, let epoch))):
+                response.producerID = producerID
+                response.producerEpoch = epoch
+            case .success(.transaction(.rejected(let code))):
+                response.errorCode = TransactionHandler.shown(code, oldBelow: 4, version)
+            case .success: response.errorCode = .unknownServerError
             case .failure(let error): response.errorCode = error.coordinatorCode
             }
             return response

@@ -38,7 +38,8 @@ struct LogObject: Sendable {
         }
         let (body, footer) = writer.finish()
         var positions = Dictionary(
-            footer.runs.map { (Place(topic: $0.topic, partition: $0.partition), $0.position) }) { first, _ in first }
+            footer.runs.map { (Place(topic: $0.topic, partition: $0.partition), $0.position) }
+        ) { first, _ in first }
         for index in runs.indices {
             let place = Place(topic: stretches[index].topic, partition: stretches[index].place.partition)
             let position = positions[place] ?? 0
@@ -107,7 +108,8 @@ struct LogObject: Sendable {
         func range(_ from: Int64, _ through: Int64) -> ExtentRange? {
             view.extentRange(place.topicID, place.partition, from: from, through: through)
         }
-        if let whole = range(first.baseOffset, last.lastOffset), whole.extents.allSatisfy({ $0.isMarker || isMine($0) }) {
+        if let whole = range(first.baseOffset, last.lastOffset), whole.extents.allSatisfy({ $0.isMarker || isMine($0) })
+        {
             return [whole]
         }
         // Something else lies between, or the log start has moved: one by one.

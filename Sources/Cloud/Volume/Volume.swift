@@ -20,13 +20,19 @@ final class Volume: Sendable {
     private struct Durable {
         var submission: Submission
         var outcomes: [AppendOutcome]
+
+        var firstLSN: UInt64? {
+            for case .appended(let lsn, _) in outcomes { return lsn }
+            return nil
+        }
     }
 
     private struct State {
         var waiting: Deque<Durable> = []
         /// Entries among `waiting` and those being committed.
         var isCommitting = false
-        var isStopped = false
+        /// Why nothing new is taken.
+        var refusal: String?
         /// Entries whose commit is not decided, by the first LSN.
         var undecidedLSN: UInt64?
         var uploads: UploadQueue
@@ -86,14 +92,24 @@ final class Volume: Sendable {
         let status = log.status
         counts.diskBytes = status.diskBytes
         counts.quotaBytes = configuration.quotaBytes
-        counts.problem = status.isFailing ? status.alarms.lastMessage ?? "the disk refuses writes" : nil
+        let refusal = state.withLock { $0.refusal }
+        counts.problem = refusal ?? (status.isFailing ? status.alarms.lastMessage ?? "the disk refuses writes" : nil)
         return counts
+    }
+
+    /// From now on nothing is taken; what is there is served and brought into objects.
+    func refuse(_ reason: String) {
+        logger.error("the volume takes nothing new", metadata: ["why": "\(reason)"])
+        state.withLock { $0.refusal = reason }
     }
 
     // MARK: Appending
 
     /// Takes the batches of one request.
     func submit(_ submission: Submission) {
+        if state.withLock({ $0.refusal }) != nil {
+            return Submission.deliver([submission], [submission.entries.map { _ in .rejected(.kafkaStorageError) }])
+        }
         let (wallMs, nowNs) = (world.wallMs(), timerLoop.now.uptimeNanoseconds)
         let entries = submission.entries.map { entry in
             LogEntry(
@@ -326,13 +342,6 @@ final class Volume: Sendable {
 
     /// Blocks until the log is closed. Not from a completion.
     func close() { log.close() }
-}
-
-extension Volume.Durable {
-    fileprivate var firstLSN: UInt64? {
-        for case .appended(let lsn, _) in outcomes { return lsn }
-        return nil
-    }
 }
 
 extension AppendOutcome {

@@ -1,3 +1,4 @@
+import KafkaProtocol
 public import NIOCore
 
 /// How batches are acknowledged from a node's own disk. Sizes are bytes.

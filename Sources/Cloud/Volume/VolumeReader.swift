@@ -2,6 +2,7 @@ import KafkaProtocol
 import Ledger
 import NIOCore
 import Synchronization
+import WriteAheadLog
 
 /// Batches of this node's volume for readers: from memory, or from the disk a stretch at a time.
 final class VolumeReader: Sendable {

@@ -13,6 +13,7 @@ import WriteAheadLog
 final class VolumeUploader: Sendable {
     private let volume: Volume
     private let store: any ObjectStore
+    private let blocks: BlockCache
     private let ledger: Ledger
     private let sequences: ObjectSequences
     private let nodeID: Int32
@@ -24,12 +25,14 @@ final class VolumeUploader: Sendable {
     private let isTrimming = Mutex(false)
 
     init(
-        volume: Volume, store: any ObjectStore, ledger: Ledger, sequences: ObjectSequences, nodeID: Int32,
+        volume: Volume, store: any ObjectStore, blocks: BlockCache, ledger: Ledger, sequences: ObjectSequences,
+        nodeID: Int32,
         nodeEpoch: Int64, world: CloudWorld, jobs: JobRunner, logger: Logger,
         abandoned: @escaping @Sendable (String) -> Void
     ) {
         self.volume = volume
         self.store = store
+        self.blocks = blocks
         self.ledger = ledger
         self.sequences = sequences
         self.nodeID = nodeID
@@ -75,10 +78,12 @@ final class VolumeUploader: Sendable {
     }
 
     private func trim() async {
-        guard isTrimming.withLock({ isBusy in
-            defer { isBusy = true }
-            return !isBusy
-        }) else { return }
+        guard
+            isTrimming.withLock({ isBusy in
+                defer { isBusy = true }
+                return !isBusy
+            })
+        else { return }
         await volume.trim()
         isTrimming.withLock { $0 = false }
     }
@@ -87,7 +92,8 @@ final class VolumeUploader: Sendable {
     private func stillInLog(_ items: [UploadQueue.Item]) -> [UploadQueue.Item] {
         items.filter { item in
             let extent = ledger.view.extents(
-                item.place.topicID, item.place.partition, from: item.lastOffset, maxBytes: 1, maxCount: 1).first
+                item.place.topicID, item.place.partition, from: item.lastOffset, maxBytes: 1, maxCount: 1
+            ).first
             guard case .log(volume.id, item.lsn) = extent?.source else { return false }
             return true
         }
@@ -110,6 +116,8 @@ final class VolumeUploader: Sendable {
             abandoned(object.key)
             return false
         }
+        // Who reads the tail goes on in memory, under the object's name.
+        blocks.keep(object.body, of: object.key)
         switch await uploader.commit(.rewriteExtents(object.rewrite)) {
         case .success:
             volume.count {
