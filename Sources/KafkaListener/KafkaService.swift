@@ -43,9 +43,9 @@ public struct SupportedAPI: Sendable, Equatable {
         self.overlaps = overlaps ?? (key == .produce)
     }
 
-    /// The versions that a message description knows, cut at `maxVersion` where its newest one is not served.
+    /// The stable versions that a message description knows, cut at `maxVersion` where the newest one is not served.
     public init<Message: RequestMessage>(_ type: Message.Type, maxVersion: Int16 = .max, overlaps: Bool? = nil) {
-        let newest = max(min(Message.versions.upperBound, maxVersion), Message.versions.lowerBound)
+        let newest = max(min(Message.newestStableVersion, maxVersion), Message.versions.lowerBound)
         self.init(Message.apiKey, Message.versions.lowerBound...newest, overlaps: overlaps)
     }
 

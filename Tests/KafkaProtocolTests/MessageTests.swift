@@ -63,10 +63,18 @@ struct MessageTests {
             .produce: 3...13, .fetch: 4...18, .listOffsets: 1...11, .metadata: 0...13, .offsetCommit: 2...10,
             .offsetFetch: 1...10, .findCoordinator: 0...6, .joinGroup: 0...9, .heartbeat: 0...4, .leaveGroup: 0...5,
             .syncGroup: 0...5, .describeGroups: 0...6, .listGroups: 0...5, .apiVersions: 0...4, .createTopics: 2...7,
-            .deleteTopics: 1...6, .initProducerID: 0...5, .offsetForLeaderEpoch: 2...4, .describeConfigs: 1...4,
-            .createPartitions: 0...3, .deleteGroups: 0...2, .describeCluster: 0...2,
+            .deleteTopics: 1...6, .initProducerID: 0...6, .offsetForLeaderEpoch: 2...4, .describeConfigs: 1...4,
+            .createPartitions: 0...3, .deleteGroups: 0...2, .describeCluster: 0...2, .deleteRecords: 0...2,
+            .addPartitionsToTxn: 0...5, .addOffsetsToTxn: 0...4, .endTxn: 0...5, .writeTxnMarkers: 1...2,
+            .txnOffsetCommit: 0...5, .describeProducers: 0...0, .describeTransactions: 0...0, .listTransactions: 0...2,
+            .incrementalAlterConfigs: 0...1, .alterConfigs: 0...2, .offsetDelete: 0...0,
+            .describeTopicPartitions: 0...0, .describeLogDirs: 1...5, .listConfigResources: 0...1,
         ]
         let described = Catalogue.requests.map { ($0.apiKey, $0.versions) }
         #expect(Dictionary(uniqueKeysWithValues: described) == expected)
+        for request in Catalogue.requests {
+            let newest = request.apiKey == .initProducerID ? 5 : request.versions.upperBound
+            #expect(request.newestStableVersion == newest, "\(request.apiKey)")
+        }
     }
 }

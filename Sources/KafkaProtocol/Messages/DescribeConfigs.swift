@@ -18,7 +18,7 @@ public struct DescribeConfigsRequest: RequestMessage {
     }
 
     public struct Resource: WireMessage {
-        /// 2 topic, 4 broker.
+        /// 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
         public var type: Int8 = 0
         public var name = ""
         /// Null for all keys.
@@ -67,7 +67,8 @@ public struct DescribeConfigsResponse: WireMessage {
         public var name = ""
         public var value: String? = ""
         public var isReadOnly = false
-        /// 1 topic, 2 dynamic broker, 3 dynamic default broker, 4 static broker, 5 default.
+        /// 1 topic, 2 dynamic broker, 3 dynamic default broker, 4 static broker, 5 default, 6 broker logger,
+        /// 7 client metrics, 8 group.
         public var source: Int8 = -1
         public var isSensitive = false
         public var synonyms: [Synonym] = []

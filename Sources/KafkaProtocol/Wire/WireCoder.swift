@@ -23,6 +23,8 @@ public protocol WireCoder {
     ) throws(WireError)
     /// The fields of `message` and, in flexible versions, its tagged-field section.
     mutating func structure<Message: WireMessage>(_ message: inout Message) throws(WireError)
+    /// One byte, negative for null, and then the structure (KIP-893).
+    mutating func nullableStructure<Message: WireMessage>(_ message: inout Message?) throws(WireError)
     /// One tagged field of the structure at hand; nothing in versions that are not flexible. Left out by a writer when
     /// `isDefault`; `field` is not called by a reader that finds no such tag.
     mutating func tagged(
@@ -72,10 +74,24 @@ extension WireCoder {
         try nullableArray(&values, nullable: version >= since)
     }
 
-    mutating func array(_ values: inout [Int32]) throws(WireError) {
-        var some: [Int32]? = values
-        try elements(&some, nullable: false, empty: 0) { wire, value throws(WireError) in try wire.integer(&value) }
+    mutating func array<Integer: FixedWidthInteger & Sendable>(_ values: inout [Integer]) throws(WireError) {
+        var some: [Integer]? = values
+        try integers(&some, nullable: false)
         values = some ?? []
+    }
+
+    mutating func nullableArray<Integer: FixedWidthInteger & Sendable>(
+        _ values: inout [Integer]?
+    ) throws(WireError) {
+        try integers(&values, nullable: true)
+    }
+
+    private mutating func integers<Integer: FixedWidthInteger & Sendable>(
+        _ values: inout [Integer]?, nullable: Bool
+    ) throws(WireError) {
+        try elements(&values, nullable: nullable, empty: 0) { wire, value throws(WireError) in
+            try wire.integer(&value)
+        }
     }
 
     mutating func array(_ values: inout [String]) throws(WireError) {

@@ -26,9 +26,12 @@ public protocol RequestMessage: WireMessage {
     static var apiKey: APIKey { get }
     /// The versions that `fields` describes, of request and response.
     static var versions: ClosedRange<Int16> { get }
+    /// The newest version that a broker shows to clients: the last of ``versions`` unless the protocol still changes it.
+    static var newestStableVersion: Int16 { get }
 }
 
 extension RequestMessage {
+    public static var newestStableVersion: Int16 { versions.upperBound }
     /// From this version on lengths are compact and structures end with tagged fields.
     public static var firstFlexible: Int16 { apiKey.firstFlexible }
     public static func isFlexible(_ version: Int16) -> Bool { version >= firstFlexible }

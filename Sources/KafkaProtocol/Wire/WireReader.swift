@@ -96,6 +96,16 @@ public struct WireReader: WireCoder {
         tags = outer
     }
 
+    public mutating func nullableStructure<Message: WireMessage>(_ message: inout Message?) throws(WireError) {
+        var marker: Int8 = 0
+        try integer(&marker)
+        message = nil
+        guard marker >= 0 else { return }
+        var present = Message()
+        try structure(&present)
+        message = present
+    }
+
     public mutating func tagged(
         _ tag: UInt32, isDefault: Bool, _ field: (inout Self) throws(WireError) -> Void
     ) throws(WireError) {

@@ -84,6 +84,12 @@ public struct WireWriter: WireCoder {
         tags = outer
     }
 
+    public mutating func nullableStructure<Message: WireMessage>(_ message: inout Message?) throws(WireError) {
+        open.writeInteger(Int8(message == nil ? -1 : 1))
+        guard var present = message else { return }
+        try structure(&present)
+    }
+
     public mutating func tagged(
         _ tag: UInt32, isDefault: Bool, _ field: (inout Self) throws(WireError) -> Void
     ) throws(WireError) {

@@ -10,7 +10,12 @@ enum Catalogue {
         HeartbeatRequest.self, LeaveGroupRequest.self, OffsetCommitRequest.self, OffsetFetchRequest.self,
         ListGroupsRequest.self, DescribeGroupsRequest.self, DeleteGroupsRequest.self, CreateTopicsRequest.self,
         DeleteTopicsRequest.self, CreatePartitionsRequest.self, DescribeConfigsRequest.self,
-        DescribeClusterRequest.self, OffsetForLeaderEpochRequest.self,
+        DescribeClusterRequest.self, OffsetForLeaderEpochRequest.self, DeleteRecordsRequest.self,
+        AddPartitionsToTxnRequest.self, AddOffsetsToTxnRequest.self, EndTxnRequest.self, WriteTxnMarkersRequest.self,
+        TxnOffsetCommitRequest.self, DescribeProducersRequest.self, DescribeTransactionsRequest.self,
+        ListTransactionsRequest.self, IncrementalAlterConfigsRequest.self, AlterConfigsRequest.self,
+        OffsetDeleteRequest.self, DescribeTopicPartitionsRequest.self, DescribeLogDirsRequest.self,
+        ListConfigResourcesRequest.self,
     ]
 
     static var exchanges: [Exchange] {

@@ -48,6 +48,12 @@ struct DescribingCoder: WireCoder {
         try message.fields(&self)
     }
 
+    /// No leaf of its own: null, or the leaves of the structure.
+    mutating func nullableStructure<Message: WireMessage>(_ message: inout Message?) throws(WireError) {
+        guard var present = message else { return leaves.append("-") }
+        try structure(&present)
+    }
+
     mutating func tagged(
         _ tag: UInt32, isDefault: Bool, _ field: (inout Self) throws(WireError) -> Void
     ) throws(WireError) {

@@ -83,6 +83,14 @@ struct InventingCoder: WireCoder {
         try message.fields(&self)
     }
 
+    mutating func nullableStructure<Message: WireMessage>(_ message: inout Message?) throws(WireError) {
+        message = nil
+        guard Bool.random(using: &random) else { return }
+        var present = Message()
+        try structure(&present)
+        message = present
+    }
+
     mutating func tagged(
         _ tag: UInt32, isDefault: Bool, _ field: (inout Self) throws(WireError) -> Void
     ) throws(WireError) {
