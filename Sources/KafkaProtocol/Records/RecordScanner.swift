@@ -17,6 +17,7 @@ struct RecordScanner {
     var remainingBytes: Int { bytes.count - index }
 
     /// - Parameter offsetDeltas: what the record's offset delta may be, both ends included.
+    @inline(__always)
     mutating func skip(offsetDeltas: (min: Int32, max: Int32)) throws(RecordDefect) {
         recordEnd = bytes.count
         let lengthBytes = try length(sizeBytesMin: 1)
@@ -44,6 +45,7 @@ struct RecordScanner {
     }
 
     /// Whether it was not null.
+    @inline(__always)
     private mutating func skipNullable() throws(RecordDefect) -> Bool {
         let count = try varint()
         if count == -1 { return false }
@@ -52,13 +54,24 @@ struct RecordScanner {
         return true
     }
 
+    @inline(__always)
     private mutating func length(sizeBytesMin: Int) throws(RecordDefect) -> Int {
         let count = try varint()
         guard count >= 0, count <= (recordEnd - index) / sizeBytesMin else { throw .lengthInvalid(count) }
         return Int(count)
     }
 
+    /// Most are of one byte.
+    @inline(__always)
     private mutating func varint() throws(RecordDefect) -> Int64 {
+        guard index < recordEnd else { throw .truncated }
+        let first = bytes[index]
+        guard first < 0x80 else { return try longVarint() }
+        index += 1
+        return Int64(first >> 1) ^ -Int64(first & 1)
+    }
+
+    private mutating func longVarint() throws(RecordDefect) -> Int64 {
         var bits: UInt64 = 0
         var shift: UInt64 = 0
         while shift < 64 {
