@@ -67,9 +67,12 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
     ]
-        + module("KafkaProtocol", ["CChecksum", "CZstd", nioCore])
+        + module("KafkaProtocol", ["CChecksum", "CZstd", "CZlib", "CSnappy", "CLZ4", nioCore])
         + module(
             "KafkaListener", ["KafkaProtocol", nioCore, nioPosix, nioConcurrency, logging, deque],
             tests: [nioEmbedded])

@@ -13,11 +13,23 @@ public enum RecordBatch {
     /// Length, magic, codec, CRC-32C, `recordCount == lastOffsetDelta + 1 > 0` and the order of the timestamps are checked;
     /// the records are not looked at. A batch cut off at the end is an error.
     public static func validate(_ buffer: ByteBuffer) throws(RecordBatchError) -> [RecordBatchHeader] {
+        try validate(buffer, isDense: true)
+    }
+
+    /// The same for batches of a log that may have been compacted: `recordCount` may be anything from 0 to
+    /// `lastOffsetDelta + 1`.
+    public static func validateStored(_ buffer: ByteBuffer) throws(RecordBatchError) -> [RecordBatchHeader] {
+        try validate(buffer, isDense: false)
+    }
+
+    private static func validate(
+        _ buffer: ByteBuffer, isDense: Bool
+    ) throws(RecordBatchError) -> [RecordBatchHeader] {
         let result = buffer.withUnsafeReadableBytes { bytes -> Result<[RecordBatchHeader], RecordBatchError> in
             var headers: [RecordBatchHeader] = []
             var offset = 0
             while offset < bytes.count {
-                switch check(bytes, at: offset) {
+                switch check(bytes, at: offset, isDense: isDense) {
                 case .failure(let error): return .failure(error)
                 case .success(let header):
                     headers.append(header)
@@ -31,7 +43,18 @@ public enum RecordBatch {
 
     /// The same for a buffer that must hold exactly one batch. Does not allocate.
     public static func validateOne(_ buffer: ByteBuffer) throws(RecordBatchError) -> RecordBatchHeader {
-        let result = buffer.withUnsafeReadableBytes { check($0, at: 0) }
+        try validateOne(buffer, isDense: true)
+    }
+
+    /// ``validateStored(_:)`` for a buffer that must hold exactly one batch. Does not allocate.
+    public static func validateOneStored(_ buffer: ByteBuffer) throws(RecordBatchError) -> RecordBatchHeader {
+        try validateOne(buffer, isDense: false)
+    }
+
+    private static func validateOne(
+        _ buffer: ByteBuffer, isDense: Bool
+    ) throws(RecordBatchError) -> RecordBatchHeader {
+        let result = buffer.withUnsafeReadableBytes { check($0, at: 0, isDense: isDense) }
         let header = try result.get()
         guard header.totalSizeBytes == buffer.readableBytes else {
             throw .trailingBytes(batchBytes: header.totalSizeBytes, bufferBytes: buffer.readableBytes)
@@ -41,7 +64,8 @@ public enum RecordBatch {
 
     /// Looks at every record of a batch that ``validateOne(_:)`` let pass, without making anything of them: lengths, dense
     /// offset deltas, header names, and that the payload ends with the last record. What a broker owes its consumers before it
-    /// stores the batch of a stranger; costs some 10 ns a record. Compressed batches are not opened and pass.
+    /// stores the batch of a stranger; costs some 10 ns a record. Compressed batches are not opened and pass: ``admit(_:rules:)``
+    /// opens them.
     public static func validateRecords(of batch: ByteBuffer) throws(RecordBatchError) {
         let header = try RecordBatchHeader(reading: batch, at: batch.readerIndex)
         guard header.compression == .none else { return }
@@ -60,7 +84,7 @@ public enum RecordBatch {
         var number: Int32 = 0
         do {
             while number < recordCount {
-                try scanner.skip(number: number)
+                try scanner.skip(offsetDeltas: (min: number, max: number))
                 number += 1
             }
         } catch {
@@ -81,7 +105,7 @@ public enum RecordBatch {
     }
 
     private static func check(
-        _ bytes: UnsafeRawBufferPointer, at offset: Int
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, isDense: Bool
     ) -> Result<RecordBatchHeader, RecordBatchError> {
         let parsed = RecordBatchHeader.parse(bytes, at: offset)
         guard case .success(let header) = parsed else { return parsed }
@@ -89,28 +113,56 @@ public enum RecordBatch {
         guard header.totalSizeBytes <= availableBytes else {
             return .failure(.truncated(neededBytes: header.totalSizeBytes, availableBytes: availableBytes))
         }
-        let checked = UnsafeRawBufferPointer(
-            rebasing: bytes[(offset + checkedOffset)..<(offset + header.totalSizeBytes)])
-        let computed = cairn_crc32c(0, checked.baseAddress, checked.count)
-        guard computed == header.crc else {
-            return .failure(.checksumMismatch(stored: header.crc, computed: computed))
-        }
-        if let error = checkFields(header) { return .failure(error) }
+        if let error = checkCRC(UnsafeRawBufferPointer(rebasing: bytes[offset...]), header) { return .failure(error) }
+        if let error = isDense ? checkFields(header) : checkStoredFields(header) { return .failure(error) }
         return .success(header)
+    }
+
+    /// `bytes` begin with the batch and hold all of it.
+    static func checkCRC(_ bytes: UnsafeRawBufferPointer, _ header: RecordBatchHeader) -> RecordBatchError? {
+        let checked = UnsafeRawBufferPointer(rebasing: bytes[checkedOffset..<header.totalSizeBytes])
+        let computed = cairn_crc32c(0, checked.baseAddress, checked.count)
+        return computed == header.crc ? nil : .checksumMismatch(stored: header.crc, computed: computed)
+    }
+
+    /// The records of a batch as bytes, decompressed where they are compressed. A batch without records has none.
+    static func payload(
+        of batch: ByteBuffer, _ header: RecordBatchHeader, limitBytes: Int
+    ) throws(RecordBatchError) -> ByteBuffer {
+        guard header.recordCount >= 0 else { throw header.countError }
+        let begin = batch.readerIndex + RecordBatchHeader.sizeBytes
+        guard let payload = batch.getSlice(at: begin, length: header.payloadSizeBytes) else {
+            throw .truncated(neededBytes: header.totalSizeBytes, availableBytes: batch.readableBytes)
+        }
+        if header.recordCount == 0, payload.readableBytes == 0 { return payload }
+        return try PayloadCodec.decompress(payload, header.compression, limitBytes: limitBytes)
     }
 
     private static func checkFields(_ header: RecordBatchHeader) -> RecordBatchError? {
         let count = header.recordCount
-        // Without compression a record takes at least Record.sizeBytesMin, which unmasks a count that would cost memory.
-        let fits =
-            header.compression != .none || Int(count) * Record.sizeBytesMin <= header.payloadSizeBytes
-        guard count > 0, count - 1 == header.lastOffsetDelta, fits else {
-            return .countInvalid(
-                recordCount: count, lastOffsetDelta: header.lastOffsetDelta, payloadBytes: header.payloadSizeBytes)
-        }
+        guard count > 0, count - 1 == header.lastOffsetDelta, header.hasRoomForRecords else { return header.countError }
         if !header.usesLogAppendTime, !header.hasDeleteHorizon, header.maxTimestamp < header.baseTimestamp {
             return .timestampsInvalid(baseMs: header.baseTimestamp, maxMs: header.maxTimestamp)
         }
         return nil
+    }
+
+    private static func checkStoredFields(_ header: RecordBatchHeader) -> RecordBatchError? {
+        let count = header.recordCount
+        // The difference cannot overflow: both are at least 0.
+        guard count >= 0, header.lastOffsetDelta >= 0, count - 1 <= header.lastOffsetDelta, header.hasRoomForRecords
+        else { return header.countError }
+        return nil
+    }
+}
+
+extension RecordBatchHeader {
+    /// Without compression a record takes at least Record.sizeBytesMin, which unmasks a count that would cost memory.
+    var hasRoomForRecords: Bool {
+        compression != .none || Int(recordCount) * Record.sizeBytesMin <= payloadSizeBytes
+    }
+
+    var countError: RecordBatchError {
+        .countInvalid(recordCount: recordCount, lastOffsetDelta: lastOffsetDelta, payloadBytes: payloadSizeBytes)
     }
 }

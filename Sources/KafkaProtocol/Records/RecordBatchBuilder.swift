@@ -1,18 +1,11 @@
-import CChecksum
 public import NIOCore
 
 /// Writes records into one batch.
 ///
 /// - Order: a record's offset is its place; `offsetDelta` of what is appended is not looked at.
 /// - Bound: the caller watches ``sizeBytes``; a batch may not reach 2 GiB.
-/// - A payload that zstd does not make smaller is stored as it is.
+/// - A payload that the codec does not make smaller is stored as it is.
 public struct RecordBatchBuilder: Sendable {
-    public enum Codec: Sendable, Equatable {
-        case none
-        /// 1 is fast, 19 is small. Level 1 suits GNSS streams.
-        case zstd(level: Int32)
-    }
-
     private let codec: Codec
     private let attributes: Int16
     private let producerID: Int64
@@ -57,19 +50,8 @@ public struct RecordBatchBuilder: Sendable {
         maxTimestamp = max(maxTimestamp, timestampMs)
         // Timestamps are data and may be absurd; the reader wraps the same way.
         let timestampDelta = timestampMs &- baseTimestamp
-        let bodyBytes = Self.bodyBytes(timestampDelta, Int64(count), key, value, headers)
-        buffer.writeVarint(Int64(bodyBytes))
-        buffer.writeInteger(UInt8(0))
-        buffer.writeVarint(timestampDelta)
-        buffer.writeVarint(Int64(count))
-        buffer.writeRecordBytes(key)
-        buffer.writeRecordBytes(value)
-        buffer.writeVarint(Int64(headers.count))
-        for header in headers {
-            buffer.writeVarint(Int64(header.key.utf8.count))
-            buffer.writeString(header.key)
-            buffer.writeRecordBytes(header.value)
-        }
+        buffer.writeRecord(
+            timestampDelta: timestampDelta, offsetDelta: Int64(count), key: key, value: value, headers: headers)
         count += 1
         precondition(buffer.readableBytes <= Int(Int32.max), "a batch of \(buffer.readableBytes) bytes")
     }
@@ -86,11 +68,9 @@ public struct RecordBatchBuilder: Sendable {
         var batch = ByteBuffer()
         swap(&batch, &buffer)
         var stored = Compression.none
-        if case .zstd(let level) = codec,
-            let compressed = Zstd.compress(batch, skipping: RecordBatchHeader.sizeBytes, level: level)
-        {
+        if let compressed = PayloadCodec.compress(batch, skipping: RecordBatchHeader.sizeBytes, codec) {
             batch = compressed
-            stored = .zstd
+            stored = codec.compression
         }
         writeHeader(into: &batch, codec: stored)
         if baseSequence >= 0 { baseSequence = Int32(truncatingIfNeeded: Int(baseSequence) + count) & .max }
@@ -100,62 +80,15 @@ public struct RecordBatchBuilder: Sendable {
     }
 
     private func writeHeader(into batch: inout ByteBuffer, codec: Compression) {
-        let begin = batch.readerIndex
-        batch.setInteger(Int32(batch.readableBytes - RecordBatchHeader.overheadBytes), at: begin + 8)
-        batch.setInteger(Int32(-1), at: begin + 12)
-        batch.setInteger(Int8(2), at: begin + 16)
-        batch.setInteger(attributes | Int16(codec.rawValue), at: begin + 21)
-        batch.setInteger(Int32(count - 1), at: begin + 23)
-        batch.setInteger(baseTimestamp, at: begin + 27)
-        batch.setInteger(maxTimestamp, at: begin + 35)
-        batch.setInteger(producerID, at: begin + 43)
-        batch.setInteger(producerEpoch, at: begin + 51)
-        batch.setInteger(baseSequence, at: begin + 53)
-        batch.setInteger(Int32(count), at: begin + 57)
-        let crc = batch.withUnsafeReadableBytes { bytes in
-            let checked = UnsafeRawBufferPointer(rebasing: bytes[RecordBatch.checkedOffset...])
-            return cairn_crc32c(0, checked.baseAddress, checked.count)
-        }
-        batch.setInteger(crc, at: begin + RecordBatch.crcOffset)
-    }
-
-    private static func bodyBytes(
-        _ timestampDelta: Int64, _ offsetDelta: Int64, _ key: ByteBuffer?, _ value: ByteBuffer?,
-        _ headers: [RecordHeader]
-    ) -> Int {
-        var size = 1 + timestampDelta.varintBytes + offsetDelta.varintBytes
-        size += recordBytes(key) + recordBytes(value) + Int64(headers.count).varintBytes
-        for header in headers {
-            let keyBytes = header.key.utf8.count
-            size += Int64(keyBytes).varintBytes + keyBytes + recordBytes(header.value)
-        }
-        return size
-    }
-
-    private static func recordBytes(_ bytes: ByteBuffer?) -> Int {
-        guard let bytes else { return 1 }
-        return Int64(bytes.readableBytes).varintBytes + bytes.readableBytes
-    }
-}
-
-extension Int64 {
-    fileprivate var zigzag: UInt64 { UInt64(bitPattern: self << 1 ^ self >> 63) }
-    /// Bytes of the zigzag varint.
-    fileprivate var varintBytes: Int { (70 - (zigzag | 1).leadingZeroBitCount) / 7 }
-}
-
-extension ByteBuffer {
-    fileprivate mutating func writeVarint(_ value: Int64) {
-        var bits = value.zigzag
-        while bits >= 0x80 {
-            writeInteger(UInt8(truncatingIfNeeded: bits) | 0x80)
-            bits >>= 7
-        }
-        writeInteger(UInt8(bits))
-    }
-
-    fileprivate mutating func writeRecordBytes(_ bytes: ByteBuffer?) {
-        writeVarint(Int64(bytes?.readableBytes ?? -1))
-        if let bytes { writeImmutableBuffer(bytes) }
+        var header = RecordBatchHeader()
+        header.attributes = attributes | Int16(codec.rawValue)
+        header.lastOffsetDelta = Int32(count - 1)
+        header.baseTimestamp = baseTimestamp
+        header.maxTimestamp = maxTimestamp
+        header.producerID = producerID
+        header.producerEpoch = producerEpoch
+        header.baseSequence = baseSequence
+        header.recordCount = Int32(count)
+        header.seal(&batch)
     }
 }

@@ -16,9 +16,9 @@ public enum RecordBatchError: Error, Equatable, Sendable {
     case trailingBytes(batchBytes: Int, bufferBytes: Int)
     /// A codec number that the protocol does not define.
     case compressionUnknown(codec: UInt8)
-    /// A codec of Kafka that we pass on but do not open.
+    /// A codec of Kafka that may not be used where the batch is to go.
     case unsupportedCompression(Compression)
-    /// zstd refused the payload.
+    /// The codec refused the payload.
     case decompressionFailed(reason: String)
     case decompressedTooLarge(limitBytes: Int)
     /// Record number `index` of the batch does not parse.
@@ -33,6 +33,8 @@ public enum RecordDefect: Error, Equatable, Sendable {
     case lengthInvalid(Int64)
     case offsetDeltaInvalid(expected: Int32, found: Int64)
     case headerKeyNotUTF8
+    /// A control record without version and type in its key, or without what its type demands in its value.
+    case controlInvalid
     /// Bytes are left after the last field of the record, or after the last record of the batch.
     case trailingBytes(Int)
 }

@@ -1,3 +1,4 @@
+import CChecksum
 public import NIOCore
 
 /// The fixed header of a record batch, magic 2.
@@ -11,20 +12,20 @@ public struct RecordBatchHeader: Sendable, Equatable {
     /// Base offset and length field: what a batch's length does not count.
     static let overheadBytes = 12
 
-    public internal(set) var baseOffset: Int64
+    public internal(set) var baseOffset: Int64 = 0
     /// Bytes after the length field.
-    public internal(set) var batchLength: Int32
-    public internal(set) var partitionLeaderEpoch: Int32
-    public internal(set) var magic: Int8
-    public internal(set) var crc: UInt32
-    public internal(set) var attributes: Int16
-    public internal(set) var lastOffsetDelta: Int32
-    public internal(set) var baseTimestamp: Int64
-    public internal(set) var maxTimestamp: Int64
-    public internal(set) var producerID: Int64
-    public internal(set) var producerEpoch: Int16
-    public internal(set) var baseSequence: Int32
-    public internal(set) var recordCount: Int32
+    public internal(set) var batchLength: Int32 = 0
+    public internal(set) var partitionLeaderEpoch: Int32 = -1
+    public internal(set) var magic: Int8 = 2
+    public internal(set) var crc: UInt32 = 0
+    public internal(set) var attributes: Int16 = 0
+    public internal(set) var lastOffsetDelta: Int32 = 0
+    public internal(set) var baseTimestamp: Int64 = -1
+    public internal(set) var maxTimestamp: Int64 = -1
+    public internal(set) var producerID: Int64 = -1
+    public internal(set) var producerEpoch: Int16 = -1
+    public internal(set) var baseSequence: Int32 = -1
+    public internal(set) var recordCount: Int32 = 0
 
     /// Header and records.
     public var totalSizeBytes: Int { Self.overheadBytes + Int(batchLength) }
@@ -80,6 +81,9 @@ public struct RecordBatchHeader: Sendable, Equatable {
         return .success(header)
     }
 
+    /// No producer, no leader, no records.
+    init() {}
+
     private init(header bytes: UnsafeRawBufferPointer) {
         func load<Integer: FixedWidthInteger & BitwiseCopyable>(_ offset: Int) -> Integer {
             Integer(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Integer.self))
@@ -97,5 +101,27 @@ public struct RecordBatchHeader: Sendable, Equatable {
         producerEpoch = load(51)
         baseSequence = load(53)
         recordCount = load(57)
+    }
+
+    /// Makes this the header of `batch`, which begins with room for one: length and CRC are computed.
+    func seal(_ batch: inout ByteBuffer) {
+        let begin = batch.readerIndex
+        batch.setInteger(baseOffset, at: begin)
+        batch.setInteger(Int32(batch.readableBytes - Self.overheadBytes), at: begin + 8)
+        batch.setInteger(partitionLeaderEpoch, at: begin + 12)
+        batch.setInteger(magic, at: begin + 16)
+        batch.setInteger(attributes, at: begin + 21)
+        batch.setInteger(lastOffsetDelta, at: begin + 23)
+        batch.setInteger(baseTimestamp, at: begin + 27)
+        batch.setInteger(maxTimestamp, at: begin + 35)
+        batch.setInteger(producerID, at: begin + 43)
+        batch.setInteger(producerEpoch, at: begin + 51)
+        batch.setInteger(baseSequence, at: begin + 53)
+        batch.setInteger(recordCount, at: begin + 57)
+        let crc = batch.withUnsafeReadableBytes { bytes in
+            let checked = UnsafeRawBufferPointer(rebasing: bytes[RecordBatch.checkedOffset...])
+            return cairn_crc32c(0, checked.baseAddress, checked.count)
+        }
+        batch.setInteger(crc, at: begin + RecordBatch.crcOffset)
     }
 }

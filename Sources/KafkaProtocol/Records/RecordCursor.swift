@@ -15,18 +15,22 @@ struct RecordCursor {
 
     var remainingBytes: Int { payload.writerIndex - index }
 
-    mutating func record(number: Int32, baseTimestamp: Int64) throws(RecordDefect) -> Record {
+    /// - Parameter offsetDeltas: what its offset delta may be, both ends included.
+    mutating func record(
+        offsetDeltas: (min: Int32, max: Int32), baseTimestamp: Int64
+    ) throws(RecordDefect) -> Record {
         recordEnd = payload.writerIndex
         let lengthBytes = try length()
         recordEnd = index + lengthBytes
         _ = try byte()  // Attributes: none are defined.
         let timestampMs = baseTimestamp &+ (try varint())
         let offsetDelta = try varint()
-        guard offsetDelta == Int64(number) else {
-            throw .offsetDeltaInvalid(expected: number, found: offsetDelta)
+        guard offsetDelta >= Int64(offsetDeltas.min), offsetDelta <= Int64(offsetDeltas.max) else {
+            throw .offsetDeltaInvalid(expected: offsetDeltas.min, found: offsetDelta)
         }
         let record = Record(
-            timestampMs: timestampMs, offsetDelta: number, key: try nullableBytes(), value: try nullableBytes(),
+            timestampMs: timestampMs, offsetDelta: Int32(offsetDelta), key: try nullableBytes(),
+            value: try nullableBytes(),
             headers: try headers())
         guard index == recordEnd else { throw .trailingBytes(recordEnd - index) }
         return record
