@@ -148,6 +148,19 @@ import Testing
         #expect(state.partition()?.facts.lastStableOffset == 42)
     }
 
+    @Test("T8: the last stable offset is never below the log start")
+    func lastStableAfterDeletion() throws {
+        var state = try written()
+        try state.submit(advance(1, 0, to: 4))
+        #expect(state.lastStable() == 4)
+        try state.submit(advance(1, 0, to: 10))
+        #expect(state.lastStable() == 10)
+        _ = try state.produce(run())
+        #expect(state.lastStable() == 10)
+        try state.submit(end(.commit))
+        #expect(state.lastStable() == 21)
+    }
+
     @Test("T8: aborted transactions are those that reach into the range, by their first offset")
     func abortedRanges() throws {
         var state = try written()  // 0...9, open

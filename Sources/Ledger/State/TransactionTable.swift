@@ -98,8 +98,9 @@ struct AbortedRange: Sendable, Equatable {
 }
 
 extension PartitionState {
-    /// The first offset that is not decided yet, or the high watermark (rule T8).
-    var lastStableOffset: Int64 { min(open.values.min() ?? .max, highWatermark) }
+    /// The first offset that is not decided yet, or the high watermark (rule T8). Records of an open transaction may be deleted:
+    /// what is left begins at the log start. Source: Kafka's `UnifiedLog.maybeIncrementFirstUnstableOffset`.
+    var lastStableOffset: Int64 { max(logStart, min(open.values.min() ?? .max, highWatermark)) }
 
     /// Aborted ranges that reach into `offsets`, by their first offset.
     func aborted(in offsets: Range<Int64>) -> [AbortedRange] {
