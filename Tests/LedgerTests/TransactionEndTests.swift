@@ -86,6 +86,13 @@ import Testing
         #expect(state.transactions.all["t"]?.isOngoing == true)
     }
 
+    @Test("T4: nobody repeats an end as producer -1")
+    func repeatedByNobody() throws {
+        var state = try written()
+        try state.submit(end(.commit, raising: true))
+        #expect(try state.submit(end(.commit, as: -1, 0, raising: true)) == rejected(.invalidProducerIdMapping))
+    }
+
     @Test("T4: the end of the last epoch gives a new producer id, also to who repeats it")
     func exhausted() throws {
         var state = try LedgerState.withTopic()

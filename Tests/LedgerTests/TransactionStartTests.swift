@@ -95,6 +95,29 @@ import Testing
         #expect(try state.submit(initialise("u")) == accepted(3, 0))
     }
 
+    @Test("T1: an open transaction at the last epoch is aborted under the epoch that was kept for that")
+    func exhaustionOpen() throws {
+        var state = try aged(to: Int16.max - 1)
+        try state.submit(add(as: 1, Int16.max - 1, [place(1, 0)]))
+        #expect(try state.submit(initialise()) == accepted(2, 0))
+        #expect(state.markers() == [TransactionMarker(producerID: 1, epoch: .max, commits: false)])
+        let zombie = try state.produce(run(stamps: [stamp(1, epoch: Int16.max - 1, 0...9)], .adds))
+        #expect(zombie == [.rejected(.invalidProducerEpoch)])
+    }
+
+    @Test(
+        "T1: a producer at the last epoch that repeats its request gets the same new producer id",
+        arguments: [false, true])
+    func exhaustionRepeated(isOpen: Bool) throws {
+        var state = try aged(to: Int16.max - 1)
+        if isOpen { try state.submit(add(as: 1, Int16.max - 1, [place(1, 0)])) }
+        let answer = try state.submit(initialise(as: 1, Int16.max - 1))
+        #expect(try state.decide(initialise(as: 1, Int16.max - 1)) == LedgerDecision(answer: answer))
+        let reloaded = try LedgerState(decodingSnapshot: state.encodedSnapshot())
+        #expect(try reloaded.decide(initialise(as: 1, Int16.max - 1)) == LedgerDecision(answer: answer))
+        #expect(try state.submit(initialise(as: 1, 0)) == rejected(.producerFenced))
+    }
+
     @Test("T2: a stranger is 49, another epoch 90, a partition that is not there 3, and then nothing is added")
     func addingErrors() throws {
         var state = try LedgerState.withTopic()
