@@ -79,6 +79,40 @@ struct ProducerSequencesTests {
         #expect(sequences.nextSequence == 5)
     }
 
+    @Test("an end of a transaction under a higher epoch fences the one before, and the next batch begins at 0")
+    func raised() {
+        var sequences = written(3)
+        sequences.raise(to: 3)
+        #expect(sequences.lastEpoch == 3)
+        #expect(sequences.lastBatch == nil)
+        #expect(sequences.nextSequence == nil)
+        #expect(sequences.check(epoch: 2, firstSequence: 30, lastSequence: 39) == .fenced)
+        #expect(sequences.check(epoch: 2, firstSequence: 20, lastSequence: 29) == .fenced)
+        #expect(sequences.check(epoch: 3, firstSequence: 30, lastSequence: 39) == .outOfOrder)
+        #expect(sequences.check(epoch: 3, firstSequence: 0, lastSequence: 9) == .append)
+        #expect(sequences.check(epoch: 4, firstSequence: 1, lastSequence: 9) == .outOfOrder)
+        #expect(ProducerSequences.decoded(sequences.encoded()) == sequences)
+    }
+
+    @Test("an end under the same epoch or an older one changes nothing")
+    func notRaised() {
+        var sequences = written(3)
+        sequences.raise(to: 2)
+        sequences.raise(to: 1)
+        #expect(sequences == written(3))
+        #expect(sequences.lastBatch?.lastSequence == 29)
+    }
+
+    @Test("once an epoch is known, also without a batch, a batch of it must begin at 0")
+    func knownEpoch() {
+        var sequences = ProducerSequences()
+        sequences.raise(to: 0)
+        #expect(sequences.check(epoch: 0, firstSequence: 5, lastSequence: 9) == .outOfOrder)
+        #expect(sequences.check(epoch: 0, firstSequence: 0, lastSequence: 9) == .append)
+        sequences.record(epoch: 0, firstSequence: 0, lastSequence: 9, baseOffset: 7, timestampMs: 1)
+        #expect(sequences.nextSequence == 10)
+    }
+
     @Test("the stored form reads back, and is refused at every cut, with more behind it and in another version")
     func stored() {
         for batches in [0, 1, 5, 9] {

@@ -19,8 +19,8 @@ import Testing
     @Test func theSamplesHoldEveryKindOfRecordAndCommand() {
         #expect(
             Set(sampleRecords.map { firstBodyByte(LedgerBatch(sequence: 1, epoch: 1, records: [$0]).encoded(), at: 3) })
-                .count == 17)
-        #expect(Set(sampleCommands.map { firstBodyByte($0.encoded(), at: 0) }).count == 17)
+                .count == 26)
+        #expect(Set(sampleCommands.map { firstBodyByte($0.encoded(), at: 0) }).count == 27)
     }
 
     private func firstBodyByte(_ frame: ByteBuffer, at index: Int) -> UInt8? {
@@ -104,13 +104,18 @@ import Testing
     }
 
     @Test func aNewerFormatIsRefusedWithBothVersions() throws {
-        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: 2)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: 2, supported: 1)) {
+        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: 3)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: 3, supported: 2)) {
             try LedgerBatch(decoding: blob)
         }
-        let snapshot = LedgerState().encodedSnapshot(version: 7)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: 7, supported: 1)) {
+        let snapshot = LedgerState().encodedSnapshot(version: 3)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: 3, supported: 2)) {
             try LedgerState(decodingSnapshot: snapshot)
+        }
+        var command = LedgerCommand.allocateProducerID(count: 1).encoded()
+        command.setInteger(3 as UInt16, at: 4)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger command", found: 3, supported: 2)) {
+            try LedgerCommand(decoding: command)
         }
     }
 
@@ -129,6 +134,13 @@ import Testing
         #expect(read.counts() == state.counts())
         #expect(read.objects.all == state.objects.all)
         #expect(read.sites.all == state.sites.all)
+        #expect(read.transactions.all == state.transactions.all)
+        #expect(read.transactions.ongoing == state.transactions.ongoing)
+        #expect(read.transactions.idByProducer == state.transactions.idByProducer)
+        #expect(read.volumes.all == state.volumes.all)
+        let partitions = state.topics.all.values.map(\.partitions).joined()
+        #expect(partitions.contains { !$0.open.isEmpty })
+        #expect(partitions.contains { !$0.aborted.isEmpty })
     }
 
     @Test func everyCutOfASnapshotsBodyIsAnError() throws {
@@ -151,6 +163,31 @@ import Testing
 
 /// A state with something in every corner.
 func richState(scale: Int = 100) throws -> LedgerState {
+    var state = try richStateOfVersion1(scale: scale)
+    for id in ["open", "aborted", "offsets"] {
+        try state.submit(.initTransaction(InitTransaction(transactionalID: id, timeoutMs: 60_000, nowMs: 9_100)))
+    }
+    let ids = ["open", "aborted", "offsets"].compactMap { state.transactions.all[$0]?.producerID }
+    try state.submit(object("tx", run(3, 0, stamps: [stamp(ids[0], 0...9)], .adds)))
+    try state.submit(object("ty", run(3, 0, stamps: [stamp(ids[1], 0...9)], .adds), run(3, 0, at: 100)))
+    let end = EndTransaction(
+        transactionalID: "aborted", producerID: ids[1], epoch: 0, commits: false, raisesEpoch: true, nowMs: 9_200)
+    try state.submit(.endTransaction(end))
+    let offset = CommitGroupOffsets.Item(topicID: topicID(3), partition: 0, offset: 3, metadata: "y")
+    let offsets = CommitTransactionOffsets(
+        transactionalID: "offsets", producerID: ids[2], epoch: 0, group: "h", items: [offset], addsGroup: true,
+        nowMs: 9_300)
+    try state.submit(.commitTransactionOffsets(offsets))
+    try state.submit(.registerVolume(RegisterVolume(volume: topicID(77), nodeID: 9, nowMs: 9_400)))
+    let log = LogCommit(
+        volume: topicID(77), nodeID: 9, nodeEpoch: 1, runs: [run(3, 0, at: 5), run(8, 0, at: 6)], nowMs: 9_500)
+    try state.submit(.commitLog(log))
+    try state.submit(state.rewrite("merged", topic: 3, 0, from: 0, through: 9))
+    return state
+}
+
+/// All of it that format version 1 could say.
+func richStateOfVersion1(scale: Int = 100) throws -> LedgerState {
     var state = try LedgerState.withTopic()
     try state.submit(create("doomed", 2))
     for number in 0..<Int64(6 * scale) {

@@ -41,6 +41,59 @@ import Testing
         }
     }
 
+    /// By seed: ranges that begin or end at, before and behind the borders of chunks, after fronts were dropped.
+    @Test(arguments: 0..<40 as Range<UInt64>)
+    func itEqualsAPlainArrayWhateverIsReplaced(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        var list = ExtentList()
+        var twin: [PackedExtent] = []
+        var number = 0
+        for _ in 0..<30 {
+            for _ in 0..<Int.random(in: 0...700, using: &random) {
+                list.appendUnmerged(extent(number))
+                twin.append(extent(number))
+                number += 1
+            }
+            let dropped = Int.random(
+                in: 0...min(twin.count, [3, 300, 700].randomElement(using: &random)!), using: &random)
+            list.removeFirst(dropped)
+            twin.removeFirst(dropped)
+            for _ in 0..<3 where !twin.isEmpty {
+                let border = Int.random(in: 0...twin.count / 512, using: &random) * 512 - dropped % 512
+                let near = border + Int.random(in: -2...2, using: &random)
+                let anywhere = Int.random(in: 0..<twin.count, using: &random)
+                let first = max(0, min(twin.count - 1, Bool.random(using: &random) ? near : anywhere))
+                let length = [1, 2, 511, 512, 513, twin.count].randomElement(using: &random)!
+                let range = first..<min(twin.count, first + length)
+                let others = (0..<Int.random(in: 1...min(3, range.count), using: &random)).map { step in
+                    var other = twin[first + step]
+                    other.object += 1_000_000
+                    other.maxTimestampMs = Int64.random(in: 0...2_000, using: &random)
+                    return other
+                }
+                list.replace(range, with: others)
+                twin.replaceSubrange(range, with: others)
+            }
+            #expect((0..<list.count).map { list[$0] } == twin, "seed \(seed)")
+            #expect(list.last == twin.last)
+            let timestampMs = Int64.random(in: 0...2_001, using: &random)
+            #expect(list.firstIndex(atOrAfter: timestampMs) == twin.firstIndex { $0.maxTimestampMs >= timestampMs })
+            #expect(list.maxTimestampMs == twin.map(\.maxTimestampMs).max())
+            let offset = Int64.random(in: 0...Int64(number * 10 + 5), using: &random)
+            #expect(list.index(holding: offset) == twin.lastIndex { $0.baseOffset <= offset })
+        }
+    }
+
+    @Test func replacingLeavesFullChunksBeforeTheFirstChangeAlone() {
+        var list = ExtentList()
+        for number in 0..<2_000 { list.appendUnmerged(extent(number)) }
+        let copy = list
+        list.replace(1_700..<1_800, with: [extent(1_700)])
+        #expect(!list.hasOtherChunks(than: copy))
+        list.replace(600..<601, with: [extent(600)])
+        #expect(list.hasOtherChunks(than: copy))
+    }
+
     @Test func onlyTheLastExtentGrowsAndOnlyByWhatFollowsIt() {
         var list = ExtentList()
         func part(_ position: UInt32, object: Int64 = 1) -> PackedExtent {

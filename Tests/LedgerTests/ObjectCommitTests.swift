@@ -176,7 +176,7 @@ import Testing
     @Test func tooManyProducersOfAPartitionLoseTheIdlest() throws {
         var partition = PartitionState()
         for id in 0...PartitionState.producersMax {
-            partition.note([stamp(Int64(id), 0...0)], run: run(), baseOffset: 0, nowMs: Int64(id))
+            partition.note(run(stamps: [stamp(Int64(id), 0...0)]), baseOffset: 0, nowMs: Int64(id))
         }
         #expect(partition.producers.count == PartitionState.producersMax + 1 - PartitionState.producersMax / 10)
         #expect(partition.producers.keys.min() == Int64(PartitionState.producersMax / 10))

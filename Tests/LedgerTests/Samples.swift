@@ -25,11 +25,12 @@ func place(_ topic: UInt64, _ partition: Int32) -> TopicPartition {
 
 func run(
     _ topic: UInt64 = 1, _ partition: Int32 = 0, at position: Int64 = 0, bytes: Int64 = 100, records: Int64 = 10,
-    minMs: Int64 = 1_000, maxMs: Int64 = 2_000, stamps: [RunCommit.ProducerStamp] = []
+    minMs: Int64 = 1_000, maxMs: Int64 = 2_000, stamps: [RunCommit.ProducerStamp] = [],
+    _ transaction: TransactionUse = .none
 ) -> RunCommit {
     RunCommit(
         topicID: topicID(topic), partition: partition, position: position, lengthBytes: bytes, recordCount: records,
-        minTimestampMs: minMs, maxTimestampMs: maxMs, stamps: stamps)
+        minTimestampMs: minMs, maxTimestampMs: maxMs, stamps: stamps, transaction: transaction)
 }
 
 func stamp(_ producer: Int64, epoch: Int16 = 0, _ sequences: ClosedRange<Int32>, at offset: Int64 = 0)
@@ -133,7 +134,35 @@ let sampleCommands: [LedgerCommand] = [
     .registerSite(site: "pier", nowMs: 12),
     .setSiteState(SetSiteState(site: "pier", suspended: true, fencedIncarnation: "i0", nowMs: 13)),
     .setSiteState(SetSiteState(site: "pier", suspended: false, nowMs: 14)),
+    .initTransaction(InitTransaction(transactionalID: "t", timeoutMs: 60_000, producerID: 5, epoch: 3, nowMs: 15)),
+    .addToTransaction(
+        AddToTransaction(
+            transactionalID: "t", producerID: 5, epoch: 3, partitions: [place(1, 0), place(1, 2)], group: "g",
+            nowMs: 16)),
+    .commitTransactionOffsets(
+        CommitTransactionOffsets(
+            transactionalID: "t", producerID: 5, epoch: 3, group: "g",
+            items: [.init(topicID: topicID(1), partition: 2, offset: 9, leaderEpoch: 0, metadata: "m")],
+            addsGroup: true, nowMs: 17)),
+    .endTransaction(
+        EndTransaction(transactionalID: "t", producerID: 5, epoch: 3, commits: true, raisesEpoch: true, nowMs: 18)),
+    .abortOverdueTransaction(AbortOverdueTransaction(transactionalID: "t", nowMs: 19)),
+    .writeMarkers(WriteMarkers(producerID: 5, epoch: 3, commits: false, partitions: [place(1, 1)], nowMs: 20)),
+    .expireTransactions(idleSinceMs: 21, nowMs: 22),
+    .registerVolume(RegisterVolume(volume: topicID(77), nodeID: 3, nowMs: 23)),
+    .commitLog(
+        LogCommit(
+            volume: topicID(77), nodeID: 3, nodeEpoch: 4,
+            runs: [run(1, 0, at: 1), run(1, 1, at: 1 << 40, stamps: [stamp(5, epoch: 3, 0...9)], .adds)], nowMs: 24)),
+    .rewriteExtents(
+        ExtentRewrite(
+            key: "merged/1", sizeBytes: 1 << 20, nodeID: 3, nodeEpoch: 4, holdsOffsets: true, committedMs: 25,
+            runs: [sampleRewrittenRun], nowMs: 26)),
 ]
+
+private let sampleRewrittenRun = RewrittenRun(
+    topicID: topicID(1), partition: 0, baseOffset: 0, lastOffset: 9, fingerprint: .max, position: 50, lengthBytes: 70,
+    minTimestampMs: -1, maxTimestampMs: 1 << 50)
 
 /// One of each record.
 let sampleRecords: [LedgerRecord] = [
@@ -160,6 +189,29 @@ let sampleRecords: [LedgerRecord] = [
     .nodeRegistered(NodeRegistered(nodeID: 1, epoch: 2, nowMs: 11)),
     .siteSeen(SiteSeen(site: "s", nowMs: 12)),
     .siteStateSet(SiteStateSet(site: "s", isSuspended: true, fencedIncarnation: "i", nowMs: 13)),
+    .transactionInitialised(
+        TransactionInitialised(
+            transactionalID: "t", producerID: 9, epoch: 2, formerEpoch: 1, timeoutMs: 60_000, nowMs: 14)),
+    .transactionExtended(
+        TransactionExtended(transactionalID: "t", partitions: [place(1, 0), place(1, 1)], group: "g", nowMs: 15)),
+    .transactionOffsetsAdded(
+        TransactionOffsetsAdded(
+            transactionalID: "t", group: "g", items: [.init(topicID: topicID(1), partition: 0, offset: 4)], nowMs: 16)),
+    .markersWritten(
+        MarkersWritten(producerID: 9, epoch: 2, commits: true, partitions: [place(1, 1), place(1, 9)], nowMs: 17)),
+    .transactionEnded(
+        TransactionEnded(
+            transactionalID: "t", producerID: 9, epoch: 3, commits: true, partitions: [place(1, 0), place(1, 1)],
+            nextProducerID: 10, nextEpoch: 0, formerEpoch: 2, nowMs: 18)),
+    .transactionsExpired(TransactionsExpired(idleSinceMs: 19, nowMs: 20)),
+    .volumeRegistered(VolumeRegistered(volume: topicID(77), number: 3, nodeID: 1, nowMs: 21)),
+    .logCommitted(
+        LogCommitted(volume: topicID(77), lastLSN: 1 << 40, object: samplePlacement, nodeID: 1, nodeEpoch: 2)),
+    .extentsRewritten(
+        ExtentsRewritten(
+            key: "merged/1", sizeBytes: 1 << 20, holdsOffsets: true, committedMs: 22, nowMs: 23,
+            outcomes: [.committed(baseOffset: 0, logStart: 0), .rejected(.offsetOutOfRange)],
+            runs: [sampleRewrittenRun], nodeID: 1, nodeEpoch: 2)),
 ]
 
 private let samplePlacement = PlacedObject(

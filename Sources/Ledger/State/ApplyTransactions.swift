@@ -8,10 +8,11 @@ extension LedgerState {
             ?? TransactionState(
                 producerID: record.producerID, epoch: record.epoch, timeoutMs: record.timeoutMs,
                 lastUsedMs: record.nowMs)
+        let isRenamed = record.formerEpoch >= 0 && state.producerID != record.producerID
+        state.formerProducerID = isRenamed ? state.producerID : -1
+        state.formerEpoch = record.formerEpoch
         state.producerID = record.producerID
         state.epoch = record.epoch
-        state.formerProducerID = -1
-        state.formerEpoch = record.formerEpoch
         state.timeoutMs = record.timeoutMs
         state.lastUsedMs = record.nowMs
         state.phase = .empty

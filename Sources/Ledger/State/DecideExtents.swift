@@ -35,7 +35,7 @@ extension LedgerState {
         var planner = RunPlanner(state: self, nowMs: commit.nowMs, runCount: commit.runs.count)
         for run in commit.runs {
             guard run.position > 0, UInt64(run.position) > former else {
-                throw .overlappingLSN(firstLSN: UInt64(max(0, run.position)), expected: former + 1)
+                throw .overlappingLSN(firstLSN: UInt64(max(0, run.position)), expected: former &+ 1)
             }
             former = UInt64(run.position)
             try Check.range("LSN", run.position, 1...Int64(PackedExtent.lsnMax))
@@ -94,7 +94,7 @@ extension PartitionState {
     /// The extents that begin with `first` and end with `last`, if there are such.
     func extentRange(from first: Int64, through last: Int64) -> Range<Int>? {
         guard first <= last, last < highWatermark, let begin = extents.index(holding: first),
-            let end = extents.index(holding: last), extents[begin].baseOffset == first,
+            let end = extents.index(holding: last), begin <= end, extents[begin].baseOffset == first,
             lastOffset(ofExtent: end) == last
         else { return nil }
         return begin..<end + 1

@@ -12,23 +12,25 @@ extension LedgerState {
         }
         let isKnown = command.producerID == present.producerID && command.epoch == present.epoch
         if command.producerID >= 0, !isKnown {
-            // A repeated request whose answer was lost: its epoch is the one before.
-            guard command.producerID == present.producerID, command.epoch == present.formerEpoch, command.epoch >= 0
-            else { return .rejected(.producerFenced) }
-            return .accepted(present)
+            // A repeated request whose answer was lost, or a zombie.
+            let isRepeated = present.wasBefore(command.producerID, command.epoch)
+            return isRepeated ? .accepted(present) : .rejected(.producerFenced)
         }
         var records: [LedgerRecord] = []
         var epoch = present.epoch
         if present.isOngoing {
             // Fence, abort, and begin under the epoch after: the client need not come again.
-            let abort = ended(command.transactionalID, present, commits: false, raisesEpoch: true, command.nowMs)
+            var abort = ended(command.transactionalID, present, commits: false, raisesEpoch: true, command.nowMs)
+            // Where epochs have run out, the new producer id is the initialisation's affair.
+            abort.nextProducerID = present.producerID
+            abort.nextEpoch = abort.epoch
             epoch = abort.epoch
             records.append(.transactionEnded(abort))
         }
         let formerEpoch: Int16 = command.producerID >= 0 ? present.epoch : -1
         let isExhausted = epoch >= TransactionState.epochMax
         return try initialise(
-            command, producerID: isExhausted ? nextFreeProducerID(after: records) : present.producerID,
+            command, producerID: isExhausted ? nextProducerID : present.producerID,
             epoch: isExhausted ? 0 : epoch + 1, formerEpoch: formerEpoch, after: records)
     }
 
@@ -42,13 +44,6 @@ extension LedgerState {
         return LedgerDecision(
             records: records + [.transactionInitialised(record)],
             answer: .transaction(.accepted(producerID: producerID, epoch: epoch)))
-    }
-
-    private func nextFreeProducerID(after records: [LedgerRecord]) -> Int64 {
-        records.reduce(nextProducerID) { next, record in
-            guard case .transactionEnded(let end) = record else { return next }
-            return max(next, end.nextProducerID &+ 1)
-        }
     }
 
     // MARK: Adding
@@ -89,9 +84,10 @@ extension LedgerState {
             return all(.invalidProducerIdMapping)
         }
         guard present.epoch == command.epoch else { return all(.invalidProducerEpoch) }
-        guard command.addsGroup || present.isOngoing && present.groups[command.group] != nil else {
-            return all(.invalidTxnState)
-        }
+        let isMember = present.isOngoing && present.groups[command.group] != nil
+        guard command.addsGroup || isMember else { return all(.invalidTxnState) }
+        let members = (present.isOngoing ? present.groups.count : 0) + (isMember ? 0 : 1)
+        try Check.count("groups of a transaction", members, max: LedgerLimits.keysPerCommandMax)
         var accepted: [CommitGroupOffsets.Item] = []
         let codes = command.items.map { item -> ErrorCode in
             let code = flaw(of: item)
@@ -113,7 +109,8 @@ extension LedgerState {
         guard let present = transactions.all[command.transactionalID] else {
             return .rejected(.invalidProducerIdMapping)
         }
-        if command.raisesEpoch, isRepeated(command, present) {
+        // The second protocol raises the epoch at every end: who repeats it still names the one before (rule T4).
+        if command.raisesEpoch, present.wasBefore(command.producerID, command.epoch) {
             let isSame = present.phase == (command.commits ? .committed : .aborted)
             return isSame ? .accepted(present) : .rejected(.invalidTxnState)
         }
@@ -130,13 +127,6 @@ extension LedgerState {
         return LedgerDecision(
             records: [.transactionEnded(record)],
             answer: .transaction(.accepted(producerID: record.nextProducerID, epoch: record.nextEpoch)))
-    }
-
-    /// The second protocol raises the epoch at every end: who repeats it still names the one before (rule T4).
-    private func isRepeated(_ command: EndTransaction, _ present: TransactionState) -> Bool {
-        guard command.epoch == present.formerEpoch, command.epoch >= 0 else { return false }
-        return command.producerID == present.formerProducerID
-            || command.producerID == present.producerID && command.epoch != present.epoch
     }
 
     private func ended(

@@ -45,7 +45,7 @@ struct TransactionState: Sendable, Equatable {
 
     var producerID: Int64
     var epoch: Int16
-    /// The id before the present one, where epochs ran out at the last end: what a repeated EndTxn still names.
+    /// The id before the present one, where epochs ran out at the last request: what it still names when repeated. -1: none.
     var formerProducerID: Int64 = -1
     /// The epoch before the present one, where the producer itself asked for it: what a repeated request still names. -1: none.
     var formerEpoch: Int16 = -1
@@ -58,10 +58,16 @@ struct TransactionState: Sendable, Equatable {
     /// Groups that take part, with the offsets that wait for the end.
     var groups: [String: [TopicPartition: GroupOffset]] = [:]
 
-    /// No transaction is given this epoch: one must be left for fencing. Source: `TransactionMetadata.isProducerEpochExhausted`.
+    /// The last epoch that a producer is given: one must be left for fencing. Source: `TransactionMetadata.isEpochExhausted`.
     static let epochMax = Int16.max - 1
 
     var isOngoing: Bool { phase == .ongoing }
+
+    /// Whether a request names the producer as it was before the request that made it what it is: a repetition of that.
+    func wasBefore(_ producerID: Int64, _ epoch: Int16) -> Bool {
+        guard producerID >= 0, epoch >= 0, epoch == formerEpoch else { return false }
+        return producerID == (formerProducerID >= 0 ? formerProducerID : self.producerID)
+    }
 
     func isOverdue(nowMs: Int64) -> Bool {
         isOngoing && nowMs.subtractingClamped(startedMs) > Int64(timeoutMs)
@@ -98,8 +104,9 @@ struct AbortedRange: Sendable, Equatable {
 }
 
 extension PartitionState {
-    /// The first offset that is not decided yet, or the high watermark (rule T8).
-    var lastStableOffset: Int64 { min(open.values.min() ?? .max, highWatermark) }
+    /// The first offset that is not decided yet, or the high watermark (rule T8). Records of an open transaction may be deleted:
+    /// what is left begins at the log start. Source: Kafka's `UnifiedLog.maybeIncrementFirstUnstableOffset`.
+    var lastStableOffset: Int64 { max(logStart, min(open.values.min() ?? .max, highWatermark)) }
 
     /// Aborted ranges that reach into `offsets`, by their first offset.
     func aborted(in offsets: Range<Int64>) -> [AbortedRange] {
