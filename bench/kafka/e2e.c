@@ -71,7 +71,10 @@ static void *consume(void *argument) {
     (void)argument;
     rd_kafka_message_t *messages[1000];
     while (!e2e.is_over) {
-        ssize_t count = rd_kafka_consume_batch_queue(e2e.queue, 100, messages, 1000);
+        /* One is waited for, then all that are there are taken: to ask for many at once would wait for many. */
+        messages[0] = rd_kafka_consume_queue(e2e.queue, 100);
+        if (!messages[0]) continue;
+        ssize_t more = rd_kafka_consume_batch_queue(e2e.queue, 0, messages + 1, 999), count = 1 + (more > 0 ? more : 0);
         int64_t now = now_ns();
         for (ssize_t i = 0; i < count; i++) {
             stamp_t stamp = {0};

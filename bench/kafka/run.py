@@ -5,11 +5,11 @@ usage: run.py [--quick] [--only rate|ack|e2e|catchup|memory] [--targets object-d
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -179,23 +179,19 @@ def catchup(bench):
 
 
 def produce_beside_reader(target, places, load):
-    """Reads again and again while the producer runs: its result, and the reader's mean MB/s."""
-    started = time.monotonic()
-    arguments = client_arguments("rawfetch", target.bootstrap, "catchup", **places)
-    reader = subprocess.Popen(["sh", "-c", 'while :; do "$@" || exit; done', "sh", *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        result = run_client("raw", target.bootstrap, "beside", **load)
-    finally:
-        children = Path(f"/proc/{reader.pid}/task/{reader.pid}/children").read_text().split()
-        reader.terminate()
-        for child in children:
-            try:
-                os.kill(int(child), 15)
-            except ProcessLookupError:
-                pass
-    lines = reader.communicate()[0].strip().splitlines()
-    rates = [json.loads(line)["mb_per_second"] for line in lines]
-    return result, sum(rates) / len(rates) if rates else 0.0
+    """Reads again and again while the producer runs: the producer's result, and the reader's MB/s over all its time."""
+    readings, until = [], time.monotonic() + load["seconds"]
+
+    def read():
+        while (left := until - time.monotonic()) > 0.5:
+            readings.append(run_client("rawfetch", target.bootstrap, "catchup", seconds=f"{left:.1f}", **places))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    result = run_client("raw", target.bootstrap, "beside", **load)
+    reader.join()
+    took = sum(reading.get("seconds", 0) for reading in readings)
+    return result, sum(reading.get("bytes", 0) for reading in readings) / 1e6 / took if took else 0.0
 
 
 def memory(bench):
