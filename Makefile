@@ -6,7 +6,7 @@ export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop lint setup simulate bench clean help
+.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
@@ -14,6 +14,7 @@ help:
 	@echo "make test           everything: format, unit tests, simulation, real clients and servers"
 	@echo "make simulate SEEDS=N   more lives of the simulation than make test plays"
 	@echo "make bench          figures of docs/performance.md"
+	@echo "make bench-cloud    those of the cloud node alone; ARGS=\"--quick --only ack\", PEER=host:port"
 
 run: build
 	@exec $(BINARY) up --data-dir $(DATA) $(if $(REPLAY),--replay $(REPLAY),--simulate) $(ARGS)
@@ -49,6 +50,12 @@ bench:
 	@scripts/venv
 	@swift build $(SWIFT_FLAGS)
 	@bench/run
+
+bench-cloud:
+	@scripts/system-packages bench
+	@scripts/venv
+	@swift build $(SWIFT_FLAGS) --product cairn
+	@.venv/bin/python bench/kafka/run.py $(ARGS)
 
 clean:
 	rm -rf .build .venv

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BINARY = ROOT / ".build/release/cairn"
+BINARY = Path(os.environ.get("CAIRN_BINARY", ROOT / ".build/release/cairn"))
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -23,7 +23,10 @@ class Server:
 
     def __init__(self, name, arguments, port, directory, seconds=30):
         self.log = open(Path(directory) / f"{name}.log", "wb")
-        self.child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        # Variables that begin with CAIRN_ are settings of cairn; those of the bench are none.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CAIRN_")}
+        self.child = subprocess.Popen(
+            [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
         started = time.monotonic()
         while True:
             try:
@@ -52,6 +55,15 @@ class Server:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+
+
+def build_client():
+    """Compiles bench/kafka, the Kafka client of the bench; returns the program."""
+    program = ROOT / ".build/bench-client"
+    program.parent.mkdir(exist_ok=True)
+    sources = sorted((ROOT / "bench/kafka").glob("*.c"))
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, *sources, "-lrdkafka", "-lcurl", "-lpthread"], check=True)
+    return program
 
 
 def run_json(arguments, seconds=300):

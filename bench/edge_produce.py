@@ -1,32 +1,26 @@
 """Kafka produce at the gateway, acks=all (durable), against the null broker of the same binary, in turn, as ratios."""
 
-import subprocess
 import tempfile
 from pathlib import Path
 
-from common import BINARY, ROOT, Server, free_port, median, run_json
+from common import BINARY, ROOT, Server, build_client, free_port, median, run_json
 
 RUNS = 3
 SIZES = [(100, 3_000_000), (1000, 1_500_000), (10_000, 200_000)]
 PARTITIONS = 4
 
 
-def client():
-    program = ROOT / ".build/bench-produce"
-    subprocess.run(["gcc", "-O2", "-o", program, ROOT / "bench/produce.c", "-lrdkafka"], check=True)
-    return program
-
-
 def measure(server, port, program, size, count):
     before = server.cpu_seconds()
-    result = run_json([program, f"127.0.0.1:{port}", "bench", count, size, PARTITIONS])
+    result = run_json([
+        program, "produce", f"127.0.0.1:{port}", "bench", f"count={count}", f"size={size}", f"partitions={PARTITIONS}"])
     gigabytes = count * size / 1e9
     return {"mb": result["mb_per_second"], "server_cpu": (server.cpu_seconds() - before) / gigabytes,
             "client_cpu": result["cpu_seconds"] / gigabytes}
 
 
 def main():
-    program = client()
+    program = build_client()
     with tempfile.TemporaryDirectory(dir=ROOT / ".build") as directory:
         edge_port, null_port = free_port(), free_port()
         edge = Server("edge", [
