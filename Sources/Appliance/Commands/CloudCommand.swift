@@ -7,7 +7,13 @@ import ServiceLifecycle
 struct CloudCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cloud", abstract: "A cloud node: serves Kafka clients from shared objects.",
-        subcommands: [AdoptVolumeCommand.self])
+        subcommands: [ServeCloudCommand.self, AdoptVolumeCommand.self], defaultSubcommand: ServeCloudCommand.self)
+}
+
+/// What `cairn cloud` does without another word.
+struct ServeCloudCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Serves until it is told to stop; the default.")
 
     @OptionGroup var options: SettingsOptions
 

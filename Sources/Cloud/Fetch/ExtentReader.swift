@@ -261,13 +261,7 @@ extension ByteBuffer {
 extension TransactionMarker {
     /// The control batch that says it: rule T7.
     func batch(timestampMs: Int64) -> ByteBuffer {
-        var builder = RecordBatchBuilder(
-            producerID: producerID, producerEpoch: epoch, isTransactional: true, isControl: true)
-        var key = ByteBuffer()
-        key.writeMultipleIntegers(Int16(0), Int16(commits ? 1 : 0))
-        var value = ByteBuffer()
-        value.writeMultipleIntegers(Int16(0), Int32(0))
-        builder.append(timestampMs: timestampMs, key: key, value: value)
-        return builder.finish()
+        EndTransactionMarker(isCommit: commits, coordinatorEpoch: 0)
+            .batch(producerID: producerID, producerEpoch: epoch, timestampMs: timestampMs)
     }
 }

@@ -138,7 +138,7 @@ enum PieceParser {
             throw .invalidBatch(.truncated(neededBytes: length, availableBytes: raw.readableBytes - position))
         }
         do {
-            return try RecordBatch.validateOne(bytes)
+            return isStored ? try RecordBatch.validateOneStored(bytes) : try RecordBatch.validateOne(bytes)
         } catch {
             throw .invalidBatch(error)
         }

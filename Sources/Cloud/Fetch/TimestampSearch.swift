@@ -10,7 +10,7 @@ struct TimestampHit: Equatable, Sendable {
 
 /// Finds records by their timestamps: extents by the ledger's bounds, batches by their headers, records by opening one batch.
 ///
-/// Batches with a codec that we do not open (gzip, snappy, lz4) are answered with their first offset: never too late.
+/// A batch that cannot be opened is answered with its first offset: never too late.
 struct TimestampSearch: Sendable {
     let view: LedgerView
     let reader: ExtentReader
@@ -64,7 +64,7 @@ struct TimestampSearch: Sendable {
     ) -> TimestampHit? {
         let unopened = TimestampHit(offset: max(batch.baseOffset, offset), timestampMs: batch.maxTimestampMs)
         do throws(RecordBatchError) {
-            var records = try RecordBatchReader(bytes)
+            var records = try RecordBatchReader(stored: bytes)
             while let record = try records.next() {
                 let at = batch.baseOffset + Int64(record.offsetDelta)
                 if at >= offset, record.timestampMs >= timestampMs {

@@ -60,8 +60,14 @@ struct TopicConfigs: Sendable {
     private static let fixed: [String: Option] = [
         // Compaction is not there yet: a topic that asks for it must not lose data by something else.
         "cleanup.policy": Option(kind: .list, standard: "delete", choices: ["delete"]),
-        "compression.type": Option(kind: .string, standard: "producer", choices: ["producer"]),
-        "message.timestamp.type": Option(kind: .string, standard: "CreateTime", choices: ["CreateTime"]),
+        "compression.type": Option(
+            kind: .string, standard: "producer",
+            choices: ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),
+        "compression.gzip.level": Option(kind: .int, standard: "-1", range: -1...9),
+        "compression.lz4.level": Option(kind: .int, standard: "9", range: 1...17),
+        "compression.zstd.level": Option(kind: .int, standard: "3", range: -131_072...22),
+        "message.timestamp.type": Option(
+            kind: .string, standard: "CreateTime", choices: ["CreateTime", "LogAppendTime"]),
         "min.insync.replicas": Option(kind: .int, standard: "1", range: 1...Int64(Int32.max)),
         "unclean.leader.election.enable": Option(kind: .boolean, standard: "false"),
         "delete.retention.ms": Option(kind: .long, standard: "86400000"),
@@ -71,7 +77,7 @@ struct TopicConfigs: Sendable {
         "index.interval.bytes": Option(kind: .int, standard: "4096"),
         "max.compaction.lag.ms": Option(kind: .long, standard: largest, range: 1...Int64.max),
         "min.compaction.lag.ms": Option(kind: .long, standard: "0"),
-        "message.timestamp.after.max.ms": Option(kind: .long, standard: largest),
+        "message.timestamp.after.max.ms": Option(kind: .long, standard: "3600000"),
         "message.timestamp.before.max.ms": Option(kind: .long, standard: largest),
         "min.cleanable.dirty.ratio": Option(kind: .double, standard: "0.5"),
         "preallocate": Option(kind: .boolean, standard: "false"),

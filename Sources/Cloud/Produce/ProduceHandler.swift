@@ -98,20 +98,15 @@ struct ProduceHandler: Sendable {
         _ partition: ProduceRequest.Partition, of topic: TopicFacts, _ rules: TopicRules, _ produce: ProduceRequest,
         version: Int16, nowMs: Int64
     ) throws(ProduceFlaw) -> ProduceEntry {
-        guard let batch = partition.records, batch.readableBytes > 0 else {
-            throw .message(.invalidRecord, "a produce request must hold exactly one record batch per partition")
+        let admitted: AdmittedBatch
+        switch RecordBatch.admit(partition.records, rules: rules.produce(version: version, nowMs: nowMs)) {
+        case .success(let batch): admitted = batch
+        case .failure(let refusal): throw .refused(refusal)
         }
-        guard batch.readableBytes <= rules.batchBytesMax else {
-            throw .message(.messageTooLarge, "a batch of \(batch.readableBytes) bytes, at most \(rules.batchBytesMax)")
-        }
-        let header: RecordBatchHeader
-        do {
-            header = try RecordBatch.validateOne(batch)
-            try RecordBatch.validateRecords(of: batch)
-        } catch { throw ProduceFlaw(error) }
-        if let flaw = ProduceFlaw.find(in: header, version: version) { throw flaw }
+        let header = admitted.header
         var entry = ProduceEntry(
-            topicID: topic.id, topic: topic.name, partition: partition.index, batch: batch, header: header)
+            topicID: topic.id, topic: topic.name, partition: partition.index, batch: admitted.batch, header: header)
+        if header.usesLogAppendTime { entry.logAppendTimeMs = header.maxTimestamp }
         if header.isTransactional {
             guard produce.transactionalID != nil else { throw .code(.transactionalIdAuthorizationFailed) }
             entry.transaction = version >= 12 ? .adds : version >= 11 ? .addedOrAbortable : .added
@@ -120,58 +115,18 @@ struct ProduceHandler: Sendable {
     }
 }
 
-/// What a topic asks of a batch.
-struct TopicRules: Sendable {
-    let batchBytesMax: Int
-    let ack: AckMode
-
-    init(_ topic: TopicFacts, _ configuration: CloudConfiguration) {
-        batchBytesMax = topic.configs["max.message.bytes"].flatMap { Int($0) } ?? configuration.topics.batchBytesMax
-        ack = topic.configs["cairn.ack"].flatMap { AckMode(rawValue: $0) } ?? configuration.topics.ack
-    }
-}
-
 /// Why a batch is refused.
 enum ProduceFlaw: Error, Equatable {
     case code(ErrorCode)
-    case message(ErrorCode, String)
+    case refused(BatchRefusal)
     /// acks=0 leaves no way to say it.
     case unanswerable
 
-    init(_ error: RecordBatchError) {
-        switch error {
-        case .checksumMismatch: self = .message(.corruptMessage, "\(error)")
-        case .compressionUnknown, .unsupportedCompression: self = .message(.unsupportedCompressionType, "\(error)")
-        case .timestampsInvalid: self = .message(.invalidTimestamp, "\(error)")
-        case .truncated, .lengthInvalid: self = .message(.corruptMessage, "\(error)")
-        case .magicUnsupported, .countInvalid, .trailingBytes, .decompressionFailed, .decompressedTooLarge,
-            .recordMalformed:
-            self = .message(.invalidRecord, "\(error)")
-        }
-    }
-
-    static func find(in header: RecordBatchHeader, version: Int16) -> ProduceFlaw? {
-        if header.baseOffset != 0 { return .message(.invalidRecord, "base offset \(header.baseOffset), must be 0") }
-        if header.isControl { return .message(.invalidRecord, "clients may not write control batches") }
-        if header.usesLogAppendTime { return .message(.invalidTimestamp, "clients may not set the append time") }
-        if header.producerID >= 0, header.baseSequence < 0 || header.producerEpoch < 0 {
-            return .message(.invalidRecord, "producer \(header.producerID) without sequence or epoch")
-        }
-        if header.compression == .zstd, version < 7 { return .code(.unsupportedCompressionType) }
-        return nil
-    }
-
     var code: ErrorCode {
         switch self {
-        case .code(let code), .message(let code, _): code
+        case .code(let code): code
+        case .refused(let refusal): refusal.code
         case .unanswerable: .unknownServerError
-        }
-    }
-
-    var text: String? {
-        switch self {
-        case .code, .unanswerable: nil
-        case .message(_, let text): text
         }
     }
 }
@@ -224,7 +179,9 @@ final class ProduceCall: @unchecked Sendable {
     func refuse(_ slot: Slot, _ flaw: ProduceFlaw) {
         hasNoError = false
         response.topics[slot.topic].partitions[slot.partition].errorCode = flaw.code
-        response.topics[slot.topic].partitions[slot.partition].errorMessage = flaw.text
+        guard case .refused(let refusal) = flaw else { return }
+        response.topics[slot.topic].partitions[slot.partition].errorMessage = refusal.message
+        response.topics[slot.topic].partitions[slot.partition].recordErrors = refusal.recordErrors
     }
 
     /// True when no part is missing any more.
