@@ -172,4 +172,31 @@ import Testing
         try state.submit(.registerNode(nodeID: 1, nowMs: 0))
         #expect(state.refusal(of: state.rewrite("m", from: 0, through: 9))?.errorCode == .notLeaderOrFollower)
     }
+
+    @Test(
+        "extents that are out of order, as only a damaged record makes them, do not trap",
+        arguments: 0..<50 as Range<UInt64>)
+    func damaged(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        var state = try LedgerState.withTopic()
+        let bases: [Int64] = [50, 0, 40, 10, .min, 90, .max - 9, 20, 100].shuffled(using: &random)
+        for (number, base) in bases.enumerated() {
+            let object = PlacedObject(
+                key: "o\(number)", sizeBytes: 100, nowMs: 1, outcomes: [.committed(baseOffset: base, logStart: 0)],
+                committed: [run()])
+            state.apply(.objectCommitted(ObjectCommitted(object: object, nodeID: 1, nodeEpoch: 1)))
+        }
+        for base in bases {
+            _ = state.extents(topicID(1), 0, from: base, maxBytes: .max, maxCount: .max)
+        }
+        for first in bases {
+            for next in bases + [state.watermarks()?[1] ?? 0] {
+                var run = state.rewritten(from: 0, through: 0)
+                (run.baseOffset, run.lastOffset) = (first, next &- 1)
+                var copy = state
+                copy.apply(.extentsRewritten(ExtentsRewritten(key: "m", sizeBytes: 100, runs: [run])))
+                #expect(copy.partition()?.extents.isEmpty == false)
+            }
+        }
+    }
 }

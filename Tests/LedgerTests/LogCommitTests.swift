@@ -148,4 +148,11 @@ import Testing
         let start = state.partition().map { state.logStartAfterRetention($0, olderThanMs: 1_001, sizeBytesMax: nil) }
         #expect(start == 10)
     }
+
+    @Test("a volume whose last LSN is the largest number there is takes no more, and does not trap")
+    func largestLSN() throws {
+        var state = try registered()
+        state.apply(.logCommitted(LogCommitted(volume: volumeID, lastLSN: .max, nodeID: 1, nodeEpoch: 1)))
+        #expect(state.refusal(of: log(run(at: 1)))?.errorCode == .invalidRequest)
+    }
 }

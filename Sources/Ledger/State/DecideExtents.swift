@@ -35,7 +35,7 @@ extension LedgerState {
         var planner = RunPlanner(state: self, nowMs: commit.nowMs, runCount: commit.runs.count)
         for run in commit.runs {
             guard run.position > 0, UInt64(run.position) > former else {
-                throw .overlappingLSN(firstLSN: UInt64(max(0, run.position)), expected: former + 1)
+                throw .overlappingLSN(firstLSN: UInt64(max(0, run.position)), expected: former &+ 1)
             }
             former = UInt64(run.position)
             try Check.range("LSN", run.position, 1...Int64(PackedExtent.lsnMax))

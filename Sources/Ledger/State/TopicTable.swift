@@ -106,7 +106,7 @@ struct PartitionState: Sendable {
     }
 
     func lastOffset(ofExtent index: Int) -> Int64 {
-        (index + 1 < extents.count ? extents[index + 1].baseOffset : highWatermark) - 1
+        (index + 1 < extents.count ? extents[index + 1].baseOffset : highWatermark) &- 1
     }
 
     mutating func boundProducers() {
