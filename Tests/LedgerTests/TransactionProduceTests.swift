@@ -78,6 +78,21 @@ import Testing
         #expect(state.lastStable() == 11)
     }
 
+    @Test("T5: a batch may follow another of its transaction in one object, also across the two protocols")
+    func inOneObject() throws {
+        var state = try initialised()
+        let outcomes = try state.produce(
+            run(stamps: [stamp(1, 0...9)], .adds), run(at: 100, stamps: [stamp(1, 10...19)], .adds),
+            run(at: 200, stamps: [stamp(1, 10...19)], .adds), run(at: 300, stamps: [stamp(1, 20...29)], .added))
+        #expect(
+            outcomes
+                == [
+                    first, .committed(baseOffset: 10, logStart: 0), .duplicate(baseOffset: 10, timestampMs: 2_000),
+                    .committed(baseOffset: 20, logStart: 0),
+                ])
+        #expect(state.partition()?.open == [1: 0])
+    }
+
     @Test("T6: a batch outside transactions of a producer with an open one here is 48")
     func notTransactional() throws {
         var state = try initialised()

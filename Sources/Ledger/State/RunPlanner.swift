@@ -108,7 +108,7 @@ struct RunPlanner {
             return .rejected(.invalidProducerIdMapping)
         }
         guard stamp.epoch == transaction.epoch else { return .rejected(.invalidProducerEpoch) }
-        let isMember = transaction.isOngoing && transaction.partitions.contains(place)
+        let isMember = transaction.isOngoing && transaction.partitions.contains(place) || opened.contains(producer)
         switch run.transaction {
         case .none: break
         case .added where !isMember: return .rejected(.invalidTxnState)
