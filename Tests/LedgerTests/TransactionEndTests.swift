@@ -260,6 +260,17 @@ import Testing
         #expect(state.groups.all["g"]?.mapValues(\.offset) == [place(1, 0): 5])
     }
 
+    @Test("T10: a transaction has a limit of groups, however they join")
+    func groupLimit() throws {
+        var state = try initialised()
+        for number in 0..<LedgerLimits.keysPerCommandMax {
+            try state.submit(addOffset(group: "g\(number)", 5, addsGroup: true))
+        }
+        #expect(try state.submit(addOffset(group: "g7", 6, addsGroup: true)) == .errorCodes([.none]))
+        #expect(state.refusal(of: addOffset(group: "more", 5, addsGroup: true))?.errorCode == .invalidRequest)
+        #expect(state.refusal(of: add(group: "more"))?.errorCode == .invalidRequest)
+    }
+
     private func item(_ partition: Int32, _ offset: Int64) -> CommitGroupOffsets.Item {
         CommitGroupOffsets.Item(topicID: topicID(1), partition: partition, offset: offset)
     }

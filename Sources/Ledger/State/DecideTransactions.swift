@@ -84,9 +84,10 @@ extension LedgerState {
             return all(.invalidProducerIdMapping)
         }
         guard present.epoch == command.epoch else { return all(.invalidProducerEpoch) }
-        guard command.addsGroup || present.isOngoing && present.groups[command.group] != nil else {
-            return all(.invalidTxnState)
-        }
+        let isMember = present.isOngoing && present.groups[command.group] != nil
+        guard command.addsGroup || isMember else { return all(.invalidTxnState) }
+        let members = (present.isOngoing ? present.groups.count : 0) + (isMember ? 0 : 1)
+        try Check.count("groups of a transaction", members, max: LedgerLimits.keysPerCommandMax)
         var accepted: [CommitGroupOffsets.Item] = []
         let codes = command.items.map { item -> ErrorCode in
             let code = flaw(of: item)
