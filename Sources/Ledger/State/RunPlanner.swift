@@ -46,11 +46,13 @@ struct RunPlanner {
         let base = highWatermarks[place] ?? partition?.highWatermark ?? 0
         let (next, overflow) = base.addingReportingOverflow(run.recordCount)
         guard !overflow else { return reject(.unknownServerError) }
-        if let outcome = checkStamps(run, place, partition, base) ?? checkTransaction(run, place, partition) {
-            outcomes.append(outcome)
-            return
+        if !run.stamps.isEmpty {
+            if let outcome = checkStamps(run, place, partition, base) ?? checkTransaction(run, place, partition) {
+                outcomes.append(outcome)
+                return
+            }
+            producers.merge(checked) { _, new in new }
         }
-        producers.merge(checked) { _, new in new }
         highWatermarks[place] = next
         outcomes.append(.committed(baseOffset: base, logStart: partition?.logStart ?? 0))
         committed.append(run)
@@ -62,7 +64,6 @@ struct RunPlanner {
         _ run: RunCommit, _ place: TopicPartition, _ partition: PartitionState?, _ base: Int64
     ) -> RunOutcome? {
         checked = [:]
-        guard !run.stamps.isEmpty else { return nil }
         var after: [Producer: ProducerSequences] = [:]
         var duplicate: RunOutcome?
         var appends = 0
@@ -96,6 +97,7 @@ struct RunPlanner {
         guard let stamp = run.stamps.first else { return nil }
         let producer = Producer(place: place, id: stamp.producerID)
         guard run.transaction != .none else {
+            if opened.isEmpty, partition?.open.isEmpty ?? true { return nil }
             for stamp in run.stamps {
                 let other = Producer(place: place, id: stamp.producerID)
                 if partition?.open[stamp.producerID] != nil || opened.contains(other) {
