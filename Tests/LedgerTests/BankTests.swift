@@ -6,7 +6,7 @@ import Testing
 
 /// A bank: partitions are accounts, a transaction moves money between two or three of them and commits an offset of its
 /// teller. Tellers of both protocols, by objects and by logs, meet faults of the ledger's log at every step, takeovers,
-/// timeouts, new instances of themselves and requests sent twice.
+/// timeouts, new instances of themselves while the old ones go on, and requests sent twice.
 @Suite("A bank whose ledger fails at every step") struct BankTests {
     static let accounts: Int32 = 4
 
@@ -55,6 +55,8 @@ private struct Bank {
     private var sequencer: Sequencer
     private var configuration = LedgerConfiguration()
     private var tellers: [Teller] = []
+    /// Instances that were taken for dead and go on with what they were doing.
+    private var zombies: [Teller] = []
     private var contents: [String: BankTests.Entry] = [:]
     private var nowMs: Int64 = 0
     /// What tellers were told.
@@ -95,11 +97,15 @@ private struct Bank {
         nowMs += 100
         let number = roll(tellers.count)
         switch roll(24) {
-        case 0: tellers[number].crash()
-        case 1: submitOverdue(number)
-        case 2: reopen()
-        case 3: merge(step)
-        default: advance(number)
+        case 0, 1: crash(number)
+        case 2: submitOverdue(number)
+        case 3: reopen()
+        case 4: merge(step)
+        case 5..<9: haunt()
+        default:
+            var teller = tellers[number]
+            advance(&teller)
+            tellers[number] = teller
         }
         _ = sequencer.housekeep()
         if !sequencer.isServing { reopen() }
@@ -124,9 +130,12 @@ private struct Bank {
     private mutating func submit(_ command: LedgerCommand) -> LedgerAnswer? {
         let answer = try? sequencer.run([command])[0].get()
         guard let answer, sequencer.isServing, roll(4) == 0 else { return answer }
-        // The answer was lost and the request comes again: the same answer, unless a new instance asks for its epoch.
+        // The answer was lost and the request comes again: the same answer, unless it asks for the next epoch.
         guard let again = try? sequencer.run([command])[0].get() else { return answer }
-        if case .initTransaction(let initialise) = command, initialise.producerID < 0 { return again }
+        switch command {
+        case .initTransaction, .registerNode: return again
+        default: break
+        }
         #expect(again == answer, "\(command)")
         return again
     }
@@ -135,16 +144,32 @@ private struct Bank {
         _ = try? sequencer.run([overdue(tellers[number].id, nowMs: nowMs)])[0].get()
     }
 
-    private mutating func advance(_ number: Int) {
-        let dice = (0..<4).map { _ in roll(1_000) }
-        let command = tellers[number].next(dice, nowMs: nowMs)
-        for (place, entry) in tellers[number].written { contents[place] = entry }
-        let result = submit(command)
-        guard let result else {
-            if isRefused(command) { tellers[number].crash() }
+    private mutating func crash(_ number: Int) {
+        zombies.append(tellers[number])
+        tellers[number].crash()
+    }
+
+    private mutating func haunt() {
+        guard !zombies.isEmpty else { return }
+        let number = roll(zombies.count)
+        guard zombies[number].isTransferring else {
+            zombies.remove(at: number)
             return
         }
-        switch tellers[number].heard(result) {
+        var zombie = zombies[number]
+        advance(&zombie)
+        zombies[number] = zombie
+    }
+
+    private mutating func advance(_ teller: inout Teller) {
+        let dice = (0..<4).map { _ in roll(1_000) }
+        let command = teller.next(dice, nowMs: nowMs)
+        for (place, entry) in teller.written { contents[place] = entry }
+        guard let answer = submit(command) else {
+            if isRefused(command) { teller.crash() }
+            return
+        }
+        switch teller.heard(answer) {
         case .nothing: break
         case .committed(let transfer): committed.insert(transfer)
         case .aborted(let transfer): aborted.insert(transfer)
@@ -250,6 +275,7 @@ private struct Teller {
     private var sequences: [Int32: Int32] = [:]
     private var rounds = 0
     private var lsn: Int64 = 0
+    private var nodeEpoch: Int64 = 0
     private var isRegistered = false
     /// Accounts and amounts of the transfer under way.
     private var moves: [(account: Int32, amount: Int64)] = []
@@ -266,10 +292,19 @@ private struct Teller {
     private var volume: KafkaUUID { topicID(800 + UInt64(number)) }
     private var transfer: Int { rounds * 4 + number }
 
+    var isTransferring: Bool {
+        switch phase {
+        case .starting, .idle: false
+        case .adding, .writing, .counting, .ending: true
+        }
+    }
+
     /// A new instance knows nothing of what the one before was doing.
     mutating func crash() {
+        instance += 1
         phase = .starting
         pending = nil
+        nodeEpoch = 0
         isRegistered = false
     }
 
@@ -283,6 +318,8 @@ private struct Teller {
 
     private mutating func decide(_ dice: [Int], _ nowMs: Int64) -> LedgerCommand {
         if usesLog, !isRegistered {
+            // Its epoch fences the instance before, which may still be writing to the same log.
+            guard nodeEpoch > 0 else { return .registerNode(nodeID: Int32(number), nowMs: nowMs) }
             return .registerVolume(RegisterVolume(volume: volume, nodeID: Int32(number), nowMs: nowMs))
         }
         switch phase {
@@ -323,7 +360,8 @@ private struct Teller {
     private mutating func write(_ nowMs: Int64) -> LedgerCommand {
         let (account, amount) = moves[0]
         let first = sequences[account] ?? 0
-        if usesLog { lsn += 1 }
+        // No two instances write under one number, so that it says for good what was written.
+        if usesLog { lsn = (lsn / 1_024 + 1) * 1_024 + Int64(instance) }
         let batch = run(
             1, account, at: usesLog ? lsn : 0, records: 1, stamps: [stamp(producerID, epoch: epoch, first...first)],
             raises ? .adds : .added)
@@ -331,19 +369,21 @@ private struct Teller {
         guard !usesLog else {
             written = ["\(volume) \(lsn)": entry]
             return .commitLog(
-                LogCommit(volume: volume, nodeID: Int32(number), nodeEpoch: 1, runs: [batch], nowMs: nowMs))
+                LogCommit(volume: volume, nodeID: Int32(number), nodeEpoch: nodeEpoch, runs: [batch], nowMs: nowMs))
         }
         objects += 1
-        let key = "\(id) object \(objects)"
+        let key = "\(id) instance \(instance) object \(objects)"
         written = ["\(key) 0": entry]
         return .commitObject(
             ObjectCommit(key: key, sizeBytes: 1_000, nodeID: Int32(number), nodeEpoch: 1, runs: [batch], nowMs: nowMs))
     }
     private var objects = 0
+    private var instance = 0
 
     mutating func heard(_ answer: LedgerAnswer) -> Fate {
         pending = nil
         switch answer {
+        case .nodeEpoch(let epoch): nodeEpoch = epoch
         case .volume(let lastLSN):
             isRegistered = true
             lsn = max(lsn, Int64(lastLSN))

@@ -186,6 +186,9 @@ import Testing
                 committed: [run()])
             state.apply(.objectCommitted(ObjectCommitted(object: object, nodeID: 1, nodeEpoch: 1)))
         }
+        for base in bases {
+            _ = state.extents(topicID(1), 0, from: base, maxBytes: .max, maxCount: .max)
+        }
         for first in bases {
             for next in bases + [state.watermarks()?[1] ?? 0] {
                 var run = state.rewritten(from: 0, through: 0)
