@@ -228,6 +228,30 @@ def directory_store(tmp_path):
     return ["--store-url", f"dir:{tmp_path / 'store'}"]
 
 
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """A cloud node that the tests of one file share, each with topics of its own."""
+    directory = tmp_path_factory.mktemp("node")
+    process = Cloud(directory, ["--store-url", f"dir:{directory / 'store'}"], extra=["--produce-interval", "20ms"])
+    try:
+        yield process.start()
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+def wire(node):
+    from protocol import Connection
+    with Connection(node.kafka) as connection:
+        yield connection
+
+
+@pytest.fixture
+def topic(request):
+    """A name that no other test uses."""
+    return "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name)
+
+
 def cairn(*arguments, seconds=60, **options):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}
     return subprocess.run([str(BINARY), *map(str, arguments)], capture_output=True, text=True, timeout=seconds,
