@@ -9,6 +9,9 @@ extension LaneCore {
     /// A group has been submitted and not finished.
     public var isWriting: Bool { writing != nil }
 
+    /// The disk is at work on it, as far as anybody knows: time to stage the next one.
+    public var isDiskBusy: Bool { (writing?.writtenBytes ?? 0) > 0 && disk.isWriting }
+
     /// Bytes in the group that is being filled; 0 when there is none.
     public var stagedBytes: Int { staged?.staging.usedBytes ?? 0 }
 

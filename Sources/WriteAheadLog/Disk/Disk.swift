@@ -18,6 +18,8 @@ public protocol Disk: Sendable {
     /// returned, `bytes` must stay as they are and the writer must call nothing else of the disk. A throw means that
     /// nothing is under way.
     func beginWriteAndSync(_ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) throws(DiskError)
+    /// A hint: what was begun goes on by itself meanwhile, so that waiting for it now would waste time.
+    var isWriting: Bool { get }
     /// Waits for what was begun. Returns once the write would survive a power cut.
     func finishWriteAndSync() throws(DiskError)
     /// Bytes read, less than asked only at the end of the file.

@@ -110,6 +110,11 @@ public final class LocalDisk: Disk {
         }
     }
 
+    public var isWriting: Bool {
+        guard underWay.withLock({ $0 != nil && $0?.step == nil }) else { return false }
+        return ring.withLock { $0?.isBusy ?? false }
+    }
+
     public func finishWriteAndSync() throws(DiskError) {
         guard let begun = underWay.withLock({ $0.take() }) else { preconditionFailure("no write is under way") }
         let (file, descriptor, bytes) = (begun.file, begun.descriptor, begun.bytes)

@@ -37,6 +37,9 @@ struct RingWriter: ~Copyable, @unchecked Sendable {
         return refused == 0 ? nil : .ringFailed(refused)
     }
 
+    /// What was begun is not done yet.
+    var isBusy: Bool { cairn_ring_ready(ring) < 2 }
+
     /// Waits for what was begun, a write of `count` bytes.
     func finish(count: Int) -> Step {
         var written = 0

@@ -22,6 +22,7 @@ struct LaneWriter {
     private var asked = Deque<Asked>()
     /// When the last group was begun.
     private var lastNs: UInt64 = 0
+    private static let pieceBytes = 1 << 20
 
     init(core: LaneCore<LocalDisk>, queue: WriterQueue, published: PublishedLane, indexer: LaneIndexer) {
         self.core = core
@@ -51,8 +52,9 @@ struct LaneWriter {
     /// Fills the next group while this one is written. If nothing more belongs into it, it is submitted before this
     /// one's answers go out; else what has arrived meanwhile joins it first, as it does when nothing was staged.
     private mutating func finishGroup() {
-        while core.isWriting {
-            let requests = queue.takeFitting(roomBytes: core.stagingRoomBytes)
+        // Piece by piece: the answers of a group that is durable must not wait for a whole other one.
+        while core.isDiskBusy {
+            let requests = queue.takeFitting(roomBytes: core.stagingRoomBytes, pieceBytes: Self.pieceBytes)
             if requests.isEmpty { break }
             perform(requests)
         }

@@ -110,15 +110,16 @@ final class WriterQueue: Sendable {
         }
     }
 
-    /// Appends at the head of the queue that fit into a group with that much room, without waiting.
-    func takeFitting(roomBytes: Int) -> [Request] {
+    /// Appends at the head of the queue that fit into a group with that much room, without waiting: one, or as many as
+    /// make up a piece.
+    func takeFitting(roomBytes: Int, pieceBytes: Int) -> [Request] {
         monitor.withLock { state in
             var bytes = 0
             var end = 0
             scan: while end < state.requests.count {
                 switch state.requests[end] {
                 case .append(_, let size, _):
-                    if bytes + size > roomBytes { break scan }
+                    if bytes + size > roomBytes || (bytes > 0 && bytes + size > pieceBytes) { break scan }
                     bytes += size
                 case .spare: break
                 case .plan, .uploaded: break scan

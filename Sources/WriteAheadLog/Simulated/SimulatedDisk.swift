@@ -219,6 +219,8 @@ public final class SimulatedDisk: Disk {
         state.withLock { $0.begin(file, copy, at: offsetBytes) }
     }
 
+    public var isWriting: Bool { state.withLock { $0.underWay != nil } }
+
     public func finishWriteAndSync() throws(DiskError) {
         try perform { state throws(DiskError) in try state.finish() }
     }
