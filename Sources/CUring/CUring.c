@@ -54,6 +54,8 @@ int cairn_ring_submit(cairn_ring *ring, int file, const void *bytes, size_t size
     return submitted == 2 ? 0 : EIO;
 }
 
+unsigned cairn_ring_ready(cairn_ring *ring) { return io_uring_cq_ready(&ring->ring); }
+
 int cairn_ring_wait(cairn_ring *ring, long *written, int *synced) {
     for (int seen = 0; seen < 2; seen++) {
         struct io_uring_cqe *completion;

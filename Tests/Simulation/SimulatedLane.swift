@@ -21,7 +21,28 @@ final class SimulatedLane: LaneSource {
     var uploadState: UploadState { core.withLock { $0.uploadState } }
     var diskBytes: Int { core.withLock { $0.diskBytes } }
 
-    func commit(_ entries: [LogEntry]) -> [AppendOutcome] { core.withLock { $0.commit(entries) } }
+    /// Commits the entries; with a `cut` as the writer does under load, those from there on being staged while the ones
+    /// before are written.
+    func commit(_ entries: [LogEntry], cut: Int?) -> [AppendOutcome] {
+        core.withLock { core in
+            guard let cut else { return core.commit(entries) }
+            guard core.stage(Array(entries[..<cut])) else { return core.commit(entries) }
+            core.submit()
+            guard core.stage(Array(entries[cut...])) else { return core.commit(Array(entries[cut...])) }
+            let outcomes = core.finish().outcomes
+            core.submit()
+            return outcomes + core.finish().outcomes
+        }
+    }
+
+    /// Begins to write some entries, stages the rest, and is never heard of again.
+    func abandon(_ entries: [LogEntry], cut: Int) {
+        core.withLock { core in
+            guard core.stage(Array(entries[..<cut])) else { return }
+            core.submit()
+            _ = core.stage(Array(entries[cut...]))
+        }
+    }
 
     func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice {
         let result = core.withLock { core in

@@ -87,7 +87,7 @@ struct SimulatedWorld {
         case 690..<750: _ = await site.lanes[Int.random(in: 0...1, using: &random)].uplink.announceStep()
         case 750..<830: clock.advance(by: .milliseconds(Int.random(in: 1...5000, using: &random)))
         case 830..<860: site.armPowerCut(using: &random)
-        case 860..<875: try restartSite(powerCut: false)
+        case 860..<875: try dieWriting()
         case 875..<890: try await restartCloud()
         case 890..<900: try await takeOver()
         case 900..<920: note("reconcile", "\(await (random.chance(200) ? zombie ?? cloud : cloud).adopter.reconcile())")
@@ -105,7 +105,10 @@ struct SimulatedWorld {
         if site.isOff { try restartSite(powerCut: true) }
     }
 
-    private mutating func produce(lane: Int, new: ClosedRange<Int> = 1...3) throws {
+    /// What some producers of a lane send, and how many batches are whose.
+    private mutating func send(
+        lane: Int, new: ClosedRange<Int>
+    ) throws -> (chosen: [Int], entries: [LogEntry], counts: [Int]) {
         let chosen = producers.indices.filter { producers[$0].lane == lane }.shuffled(using: &random)
             .prefix(Int.random(in: 1...3, using: &random))
         let nowMs = 1_700_000_000_000 + clock.milliseconds + wallSkewMs
@@ -118,16 +121,29 @@ struct SimulatedWorld {
             entries += sent
             counts.append(sent.count)
         }
-        let outcomes = site.lanes[lane].log.commit(entries)
-        site.noteAppended(outcomes, lane: lane)
-        let isHeard = !site.isOff && !random.chance(60)
-        for outcome in outcomes { tally[outcome.kind, default: 0] += 1 }
-        note("produce", "\(lane) \(Array(chosen)) \(outcomes.map(\.brief).joined(separator: " ")) \(isHeard)")
+        return (Array(chosen), entries, counts)
+    }
+
+    private mutating func tell(
+        _ chosen: [Int], _ counts: [Int], _ outcomes: [AppendOutcome], isHeard: Bool
+    ) throws {
         var rest = outcomes[...]
         for (index, count) in zip(chosen, counts) {
             try producers[index].decided(Array(rest.prefix(count)), isHeard: isHeard, &oracle)
             rest = rest.dropFirst(count)
         }
+    }
+
+    private mutating func produce(lane: Int, new: ClosedRange<Int> = 1...3) throws {
+        let (chosen, entries, counts) = try send(lane: lane, new: new)
+        let cut = random.chance(500) ? Int.random(in: 0...entries.count, using: &random) : nil
+        if cut != nil { tally["overlapped", default: 0] += 1 }
+        let outcomes = site.lanes[lane].log.commit(entries, cut: cut)
+        site.noteAppended(outcomes, lane: lane)
+        let isHeard = !site.isOff && !random.chance(60)
+        for outcome in outcomes { tally[outcome.kind, default: 0] += 1 }
+        note("produce", "\(lane) \(chosen) \(outcomes.map(\.brief).joined(separator: " ")) \(isHeard)")
+        try tell(chosen, counts, outcomes, isHeard: isHeard)
         let used = site.lanes[lane].log.diskBytes
         // Records of uploads may go beyond it, data never.
         let hasStored = outcomes.contains { $0.kind == "appended" }
@@ -135,6 +151,19 @@ struct SimulatedWorld {
             throw SimulationFailure(
                 "lane \(lane) takes \(used) bytes, quota \(site.lanes[lane].configuration.quotaBytes)")
         }
+    }
+
+    /// The process dies; sometimes while a group is being written, which nobody then answers.
+    private mutating func dieWriting() throws {
+        let isWriting = random.chance(500)
+        if isWriting {
+            let lane = Int.random(in: 0...1, using: &random)
+            let (chosen, entries, counts) = try send(lane: lane, new: 1...3)
+            site.lanes[lane].log.abandon(entries, cut: Int.random(in: 0...entries.count, using: &random))
+            note("abandoned", "\(lane) \(chosen)")
+            try tell(chosen, counts, entries.map { _ in .rejected(.closed) }, isHeard: false)
+        }
+        try restartSite(powerCut: isWriting && random.chance(500))
     }
 
     private mutating func upload() async {

@@ -33,14 +33,20 @@ private struct Rig {
         configuration.partitionsMax = 8
     }
 
-    /// Sends new batches of some producers, and the outstanding ones of others, as one commit.
+    /// Sends new batches of some producers, and the outstanding ones of others: as one commit, or as two groups of which
+    /// the second is staged while the first is written and may repeat what is in it.
     mutating func produce() {
         var group: [LogEntry] = []
         for producer in Int32(0)..<4 where Bool.random(using: &random) {
             group.append(outstanding[producer] ?? next(of: producer))
             outstanding[producer] = group[group.count - 1]
         }
-        for (entry, outcome) in zip(group, core.commit(group)) {
+        let cut = Bool.random(using: &random) ? Int.random(in: 0...group.count, using: &random) : nil
+        for entry in group.prefix(cut ?? 0) where Bool.random(using: &random) { group.append(entry) }
+        let outcomes =
+            cut.map { core.commitOverlapped(Array(group[..<$0]), Array(group[$0...])) } ?? core.commit(group)
+        #expect(outcomes.count == group.count)
+        for (entry, outcome) in zip(group, outcomes) {
             trace.append("\(entry.partition): \(outcome)")
             guard let offset = outcome.offset else { continue }
             acked[entry.partition, default: [:]][offset] = entry.batch

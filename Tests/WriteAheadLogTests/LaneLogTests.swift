@@ -94,6 +94,52 @@ struct LaneLogTests {
         #expect(await log.append([Make.entry()]) == [.rejected(.closed)])
     }
 
+    @Test(
+        "callers who never let the writer rest are answered in order, with plans and rotations between",
+        arguments: LaneConfiguration.EngineChoice.allCases)
+    func fullSpeed(engine: LaneConfiguration.EngineChoice) async throws {
+        let (log, _) = try openLane(directory) {
+            $0.engine = engine
+            $0.quotaBytes = 16 << 20
+        }
+        let answers = await withTaskGroup(of: [Int64].self) { group in
+            for chain in 0..<3 {
+                group.addTask {
+                    var offsets: [Int64] = []
+                    for number in 0..<60 {
+                        let outcomes = await log.append([
+                            Make.entry(
+                                "t\(chain)", bytes: 13_000, producerID: Int64(chain), sequence: Int32(number)),
+                            Make.entry("all", bytes: 12_000),
+                        ])
+                        #expect(outcomes[0].offset == Int64(number))
+                        #expect(outcomes.compactMap(\.lsn).max() ?? .max <= log.durableLSN)
+                        offsets.append(outcomes[1].offset ?? -1)
+                    }
+                    return offsets
+                }
+            }
+            group.addTask {
+                for _ in 0..<20 {
+                    let (state, durable) = (log.uploadState, log.durableLSN)
+                    guard state.nextPlanLSN <= durable else { continue }
+                    let plan = UploadPlan(
+                        sequence: state.nextSequence, firstLSN: state.nextPlanLSN, lastLSN: durable)
+                    try? await log.recordPlan(plan)
+                    try? await log.recordUploaded(sequence: plan.sequence, lastLSN: plan.lastLSN)
+                }
+                return []
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+        #expect(answers.sorted() == Array(0..<180))
+        #expect(log.status.durableBatches == 360 && log.status.pendingBytes == 0)
+        log.close()
+        let (again, report) = try openLane(directory) { $0.engine = engine }
+        #expect(report.isClean && again.partitions().map(\.highWatermark).sorted() == [60, 60, 60, 180])
+        again.close()
+    }
+
     @Test("entries of one call stay together")
     func contiguous() async throws {
         let (log, _) = try openLane(directory)

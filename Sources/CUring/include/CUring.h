@@ -13,6 +13,9 @@ void cairn_ring_close(cairn_ring *ring);
 /* Hands over write(bytes, size, offset) linked to fdatasync. 0, or an errno: then nothing is under way. */
 int cairn_ring_submit(cairn_ring *ring, int file, const void *bytes, size_t size, uint64_t offset);
 
+/* How many of the two are done, without a system call. */
+unsigned cairn_ring_ready(cairn_ring *ring);
+
 /* Waits for both. *written: bytes written or -errno; *synced: 0 or -errno (-ECANCELED after a short write).
    Returns 0, or an errno when the results could not be had; then the ring must be closed. */
 int cairn_ring_wait(cairn_ring *ring, long *written, int *synced);

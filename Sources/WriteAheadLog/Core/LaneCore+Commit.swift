@@ -2,19 +2,36 @@ import KafkaProtocol
 import NIOCore
 
 extension LaneCore {
-    /// Writes the entries as few groups as fit; returns after the sync that made them durable. One outcome per entry.
+    /// Writes the entries as few groups as fit; returns after the sync that made them durable. One outcome per entry,
+    /// after those of the groups that were being written and staged.
     public mutating func commit(_ group: [LogEntry]) -> [AppendOutcome] {
-        var outcomes: [AppendOutcome] = []
-        outcomes.reserveCapacity(group.count)
+        commit(group, behind: nil)
+    }
+
+    /// The same for entries that waited behind others which the disk refused, if it did: nothing overtakes those.
+    public mutating func commit(_ group: [LogEntry], behind refusal: AppendRejection?) -> [AppendOutcome] {
         committed.removeAll(keepingCapacity: true)
-        while outcomes.count < group.count {
-            let end = groupEnd(group, from: outcomes.count)
-            if let failure = commitOnce(group[outcomes.count..<end], into: &outcomes) {
-                // Nothing overtakes what the disk refused: a producer must not be acked past a batch it has to repeat.
-                refuse(group[outcomes.count...], failure, into: &outcomes)
-            }
+        var finished = FinishedGroup(refusal: refusal)
+        finished.outcomes.reserveCapacity(group.count)
+        finishAll(&finished)
+        var rest = group[...]
+        while !rest.isEmpty {
+            let end = groupEnd(group, from: rest.startIndex)
+            commitSerially(rest[..<end], attempts: 2, &finished)
+            rest = rest[end...]
         }
-        return outcomes
+        return finished.outcomes
+    }
+
+    /// At most one group. Once the disk has refused something, all that follows is refused too: a producer must not be
+    /// acked past a batch it has to repeat.
+    mutating func commitSerially(
+        _ entries: ArraySlice<LogEntry>, attempts: Int, _ finished: inout FinishedGroup
+    ) {
+        if finished.refusal == nil {
+            finished.refusal = commitOnce(entries, attempts: attempts, into: &finished.outcomes)
+        }
+        if let refusal = finished.refusal { refuse(entries, refusal, into: &finished.outcomes) }
     }
 
     /// Index after the last entry that fits one group with those before it.
@@ -29,11 +46,11 @@ extension LaneCore {
 
     /// Nil when every entry has its outcome; else why none has.
     private mutating func commitOnce(
-        _ entries: ArraySlice<LogEntry>, into outcomes: inout [AppendOutcome]
+        _ entries: ArraySlice<LogEntry>, attempts: Int, into outcomes: inout [AppendOutcome]
     ) -> AppendRejection? {
         var failure = AppendRejection.closed
         let needed = entries.reduce(GroupHeader.sizeBytes) { $0 + (refusal(of: $1) == nil ? $1.frameBytes : 0) }
-        for _ in 0..<2 {
+        for _ in 0..<attempts {
             switch makeRoom(Block.roundedUp(min(needed, configuration.groupBytesMax))) {
             case .failed(let rejection): failure = rejection
             case .quotaReached(let rejection):
@@ -53,46 +70,58 @@ extension LaneCore {
     private mutating func writeGroup(
         _ entries: ArraySlice<LogEntry>, into outcomes: inout [AppendOutcome]
     ) -> AppendRejection? {
-        guard let active = segments.last else { return .closed }
-        let first = outcomes.count
-        let firstIndexed = committed.count
-        var records: UInt64 = 0
-        var bytes: UInt64 = 0
-        staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN)
-        state.begin()
-        for entry in entries { outcomes.append(stage(entry, active.sequence, &records, &bytes)) }
-        guard !staging.isEmpty else {
-            state.keep()
-            count(outcomes[first...])
-            return nil
+        guard let active = segments.last, var group = makeGroup() else { return .closed }
+        for entry in entries { admit(entry, to: &group) }
+        if !group.isEmpty {
+            let bytes = group.staging.finish()
+            group.writtenBytes = bytes.count
+            do throws(DiskError) {
+                try disk.writeAndSync(active.file, bytes, at: group.offsetBytes)
+            } catch {
+                state.rollBack()
+                giveUpSegment(error)
+                return error.isDiskFull ? .diskFull : .diskFailed(error.description)
+            }
         }
-        let written = staging.finish()
-        do throws(DiskError) {
-            try disk.writeAndSync(active.file, written, at: tailBytes)
-        } catch {
-            state.rollBack()
-            outcomes.removeLast(outcomes.count - first)
-            committed.removeLast(committed.count - firstIndexed)
-            giveUpSegment(error)
-            return error.isDiskFull ? .diskFull : .diskFailed(error.description)
-        }
-        state.keep()
-        segments[segments.count - 1].noteGroup(lsn: state.nextLSN - UInt64(staging.count), at: tailBytes)
-        tailBytes += written.count
-        isFailing = false
-        counters.groups += 1
-        counters.records += records
-        counters.bytes += bytes
-        count(outcomes[first...])
+        keep(group, &outcomes)
         return nil
     }
 
-    /// Admits one entry and puts it into the group.
-    private mutating func stage(
-        _ entry: LogEntry, _ sequence: UInt64, _ records: inout UInt64, _ bytes: inout UInt64
-    ) -> AppendOutcome {
+    /// An empty group behind what the newest segment holds and what is being written to it.
+    mutating func makeGroup() -> StagedGroup? {
+        guard let active = segments.last else { return nil }
+        let group = StagedGroup(staging: idleStaging, offsetBytes: nextGroupOffset, firstLSN: state.nextLSN)
+        group.staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN)
+        state.begin()
+        return group
+    }
+
+    var nextGroupOffset: Int { tailBytes + (writing?.writtenBytes ?? 0) }
+
+    /// The oldest group admitted is durable.
+    mutating func keep(_ group: StagedGroup, _ outcomes: inout [AppendOutcome]) {
+        state.keep()
+        outcomes += group.outcomes
+        count(group.outcomes[...])
+        guard !group.isEmpty else { return }
+        segments[segments.count - 1].noteGroup(lsn: group.firstLSN, at: tailBytes)
+        tailBytes += group.writtenBytes
+        committed += group.rows
+        isFailing = false
+        counters.groups += 1
+        counters.records += group.records
+        counters.bytes += group.batchBytes
+    }
+
+    /// Admits one entry and puts it into the group, which has room for it.
+    mutating func admit(_ entry: LogEntry, to group: inout StagedGroup) {
+        group.entries.append(entry)
+        group.outcomes.append(outcome(of: entry, in: &group))
+    }
+
+    private mutating func outcome(of entry: LogEntry, in group: inout StagedGroup) -> AppendOutcome {
         if let refusal = refusal(of: entry) { return .rejected(refusal) }
-        let used = diskBytes + Block.roundedUp(staging.usedBytes + entry.frameBytes)
+        let used = closedBytes + group.offsetBytes + Block.roundedUp(group.staging.usedBytes + entry.frameBytes)
         if used > configuration.dataQuotaBytes, state.duplicate(of: entry) == nil {
             alarms.quotaRejections += 1
             return .rejected(.quotaExceeded(usedBytes: used, quotaBytes: configuration.quotaBytes))
@@ -104,14 +133,14 @@ extension LaneCore {
         case .duplicate(let original): return .duplicate(baseOffset: original)
         case .append(let partition, let baseOffset):
             let header = FrameHeader(entry, lsn: lsn, baseOffset: baseOffset)
-            let place = staging.append(header, topic: entry.topic, payload: entry.batch)
-            committed.append(
+            let place = group.staging.append(header, topic: entry.topic, payload: entry.batch)
+            group.rows.append(
                 IndexEntry(
-                    lsn: lsn, segment: sequence, offsetBytes: tailBytes + place.offsetBytes,
+                    lsn: lsn, segment: group.staging.sequence, offsetBytes: group.offsetBytes + place.offsetBytes,
                     frameBytes: place.frameBytes, partition: partition, baseOffset: baseOffset,
                     recordCount: header.recordCount, maxTimestampMs: entry.header.maxTimestamp))
-            records += UInt64(header.recordCount)
-            bytes += UInt64(entry.batch.readableBytes)
+            group.records += UInt64(header.recordCount)
+            group.batchBytes += UInt64(entry.batch.readableBytes)
             return .appended(lsn: lsn, baseOffset: baseOffset)
         }
     }

@@ -2,10 +2,10 @@ extension LaneCore {
     /// Frees segments that are uploaded and past local retention, oldest first.
     mutating func freeUploaded() {
         while freeOldest(ignoringRetention: false) != nil {}
+        finishFreeing()
     }
 
-    /// Frees the oldest segment if everything in it is uploaded; the bytes it took, or nil.
-    @discardableResult
+    /// Frees the oldest segment if everything in it is uploaded; the bytes it took, or nil. `finishFreeing` must follow.
     mutating func freeOldest(ignoringRetention: Bool) -> Int? {
         guard unsettled == nil, segments.count > 1, segments[1].firstLSN - 1 <= state.uploadedThrough else {
             return nil
@@ -19,9 +19,24 @@ extension LaneCore {
             return nil
         }
         segments.removeFirst()
+        freedCount += 1
+        return oldest.sizeBytes
+    }
+
+    /// One directory sync for all that was freed. Their files are used again only when the old names are gone for sure;
+    /// otherwise they stay aside until the next start.
+    mutating func finishFreeing() {
+        guard freedCount > 0 else { return }
+        freedCount = 0
+        do throws(DiskError) {
+            try disk.syncDirectory()
+            spares.insert(contentsOf: freed.reversed(), at: 0)
+        } catch {
+            note(error)
+        }
+        freed = []
         segmentsChanged()
         moveLogStarts()
-        return oldest.sizeBytes
     }
 
     private func isPastRetention(_ segment: LiveSegment<D.File>) -> Bool {
@@ -35,20 +50,15 @@ extension LaneCore {
         return kept >= retention.keepBytes
     }
 
-    /// Renames the file to a spare, or removes it. It is used again only when its old name is gone for sure; otherwise
-    /// it stays aside until the next start.
+    /// Renames the file to a spare, or removes it.
     private mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
         let name = SegmentName.live(segment.sequence)
         let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
         let spare =
-            isReusable && spares.count < configuration.spareSegmentsMax ? SegmentName.spare(segment.sequence) : nil
+            isReusable && spares.count + freed.count < configuration.spareSegmentsMax
+            ? SegmentName.spare(segment.sequence) : nil
         if let spare { try disk.rename(name, to: spare) } else { try disk.remove(name) }
-        do throws(DiskError) {
-            try disk.syncDirectory()
-            if let spare { spares.insert(spare, at: 0) }
-        } catch {
-            note(error)
-        }
+        if let spare { freed.append(spare) }
     }
 
     /// What the oldest segment's checkpoint says comes next is the oldest that is still here.

@@ -37,6 +37,7 @@ extension LaneCore {
         while used + least > configuration.dataQuotaBytes, let freed = freeOldest(ignoringRetention: true) {
             used -= freed
         }
+        finishFreeing()
         guard used + least > configuration.dataQuotaBytes else { return .ready }
         return .quotaReached(.quotaExceeded(usedBytes: used, quotaBytes: configuration.quotaBytes))
     }
@@ -71,6 +72,7 @@ extension LaneCore {
 
     /// Starts a new segment: header and checkpoint are durable under its name when this returns.
     mutating func rotate() throws(DiskError) {
+        precondition(isIdle, "a segment is begun while a group is being written")
         let sequence = nextSegment
         nextSegment += 1
         let salt = Self.mix(saltSeed, sequence)
@@ -111,6 +113,7 @@ extension LaneCore {
         var after = state
         after.nextLSN += 1
         let payload = Checkpoint.encode(after)
+        let staging = idleStaging
         staging.begin(sequence: sequence, salt: salt, firstLSN: state.nextLSN, leadBytes: Block.sizeBytes)
         let frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)

@@ -75,6 +75,8 @@ extension LaneCore {
 
     private mutating func writeControlGroup(_ kind: FrameKind, _ payload: ByteBuffer) throws(DiskError) {
         guard let active = segments.last else { throw DiskError(.write, "no segment", errno: 5) }
+        precondition(isIdle, "a control frame beside a group that is being written")
+        let staging = idleStaging
         staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN)
         let frame = FrameHeader(kind: kind, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)

@@ -20,6 +20,9 @@ public struct LaneCore<D: Disk> {
     private(set) var layoutVersion = 0
     /// Names of zeroed or used segment files ready to be taken.
     var spares: [String] = []
+    /// Segments freed since the last sync of the directory, and the names of those that will be spares.
+    var freedCount = 0
+    var freed: [String] = []
     /// Where the next group of the newest segment goes.
     var tailBytes = 0
     /// The newest segment must not be written any more: a write failed there, or another segment may exist after it.
@@ -32,7 +35,11 @@ public struct LaneCore<D: Disk> {
     /// Rows of the index for what the last commit made durable.
     var committed: [IndexEntry] = []
     var isFailing = false
-    let staging: Staging
+    /// Submitted, and not yet known to be durable.
+    var writing: StagedGroup?
+    /// Being filled behind it.
+    var staged: StagedGroup?
+    private let stagings: (Staging, Staging)
     let reader: LogReader<D>
 
     /// `saltSeed` must differ from run to run in production, so that stale blocks never verify.
@@ -42,7 +49,9 @@ public struct LaneCore<D: Disk> {
         self.disk = disk
         self.saltSeed = saltSeed
         state = Self.emptyState(configuration)
-        staging = Staging(capacityBytes: configuration.groupBytesMax)
+        stagings = (
+            Staging(capacityBytes: configuration.groupBytesMax), Staging(capacityBytes: configuration.groupBytesMax)
+        )
         reader = LogReader(disk: disk)
     }
 
@@ -50,10 +59,17 @@ public struct LaneCore<D: Disk> {
         LaneState(producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
     }
 
-    public var durableLSN: UInt64 { state.nextLSN - 1 }
+    /// What is being written or staged does not count.
+    public var durableLSN: UInt64 { ((writing ?? staged)?.firstLSN ?? state.nextLSN) - 1 }
     public var uploadState: UploadState { state.uploads.state }
 
-    public var partitions: [LocalPartition] { state.partitions.rows.map(LocalPartition.init) }
+    public var partitions: [LocalPartition] { state.durable.partitions.rows.map(LocalPartition.init) }
+
+    /// Nothing is being written or staged: only then may control frames be written and segments begun or freed.
+    var isIdle: Bool { writing == nil && staged == nil }
+
+    /// The buffer that the disk is not writing from.
+    var idleStaging: Staging { writing?.staging === stagings.0 ? stagings.1 : stagings.0 }
 
     /// Durable batches from `lsn` on; see `LaneSource.read`.
     public func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice {

@@ -9,13 +9,15 @@ struct StagedPosition {
 
 /// One block-aligned buffer in which a group is built: copy and checksum in a single pass over each batch.
 ///
-/// Memory is taken page by page as it is touched and reused for every group.
+/// Memory is taken page by page as it is touched and reused for every group. While the disk writes from it, the next
+/// group is built in another one.
 final class Staging {
     private(set) var memory: UnsafeMutableRawBufferPointer
     private(set) var usedBytes = 0
     private var frameCount: UInt32 = 0
     private var salt: UInt64 = 0
-    private var sequence: UInt64 = 0
+    /// The segment it goes to.
+    private(set) var sequence: UInt64 = 0
     private var firstLSN: UInt64 = 0
     /// Bytes kept free before the group header, for a segment header in the same write.
     private var leadBytes = 0

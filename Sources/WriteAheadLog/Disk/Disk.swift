@@ -14,8 +14,14 @@ public protocol Disk: Sendable {
     func write(_ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) throws(DiskError)
     /// Returns once every earlier write of `file` would survive a power cut.
     func sync(_ file: File) throws(DiskError)
-    /// `write` and `sync` as one step, so that a disk can hand both to the kernel at once.
-    func writeAndSync(_ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) throws(DiskError)
+    /// Starts `write` and `sync` as one step and returns while they may be under way. Until `finishWriteAndSync` has
+    /// returned, `bytes` must stay as they are and the writer must call nothing else of the disk. A throw means that
+    /// nothing is under way.
+    func beginWriteAndSync(_ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) throws(DiskError)
+    /// A hint: what was begun goes on by itself meanwhile, so that waiting for it now would waste time.
+    var isWriting: Bool { get }
+    /// Waits for what was begun. Returns once the write would survive a power cut.
+    func finishWriteAndSync() throws(DiskError)
     /// Bytes read, less than asked only at the end of the file.
     func read(_ file: File, into bytes: UnsafeMutableRawBufferPointer, at offsetBytes: Int) throws(DiskError) -> Int
     /// No more writes of this file will come: releases what only writing needs.
@@ -27,6 +33,16 @@ public protocol Disk: Sendable {
     func syncDirectory() throws(DiskError)
     /// What writes: for the status page.
     var engineDescription: String { get }
+}
+
+extension Disk {
+    /// `write` and `sync` as one step, so that a disk can hand both to the kernel at once.
+    public func writeAndSync(
+        _ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int
+    ) throws(DiskError) {
+        try beginWriteAndSync(file, bytes, at: offsetBytes)
+        try finishWriteAndSync()
+    }
 }
 
 /// One name in the directory.

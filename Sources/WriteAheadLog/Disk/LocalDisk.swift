@@ -11,6 +11,23 @@ public final class LocalDisk: Disk {
     /// Files whose reading descriptor is open, the one opened first in front.
     private let openReaders = Mutex<[LocalFile]>([])
     private static let openReadersMax = 48
+    private let underWay = Mutex<UnderWay?>(nil)
+
+    /// A write that was begun: by the ring, or only remembered. The address is a number because a raw pointer is not
+    /// Sendable; whoever began the write keeps the bytes there.
+    private struct UnderWay {
+        var file: LocalFile
+        var descriptor: Int32
+        var address: UInt
+        var count: Int
+        var offsetBytes: Int
+        /// What is known already; nil when the ring is at work.
+        var step: RingWriter.Step?
+
+        var bytes: UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: count)
+        }
+    }
 
     /// Must be made on the thread that will write when it uses io_uring.
     public init(directory: String, engine: LaneConfiguration.EngineChoice = .automatic) throws(DiskError) {
@@ -77,24 +94,42 @@ public final class LocalDisk: Disk {
         if fdatasync(try file.writer()) != 0 { throw DiskError(.sync, file.name, errno: errno) }
     }
 
-    public func writeAndSync(
+    public func beginWriteAndSync(
         _ file: LocalFile, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int
     ) throws(DiskError) {
         let descriptor = try file.writer()
-        let step = ring.withLock { $0?.writeAndSync(descriptor, bytes, at: offsetBytes) }
-        switch step {
+        // Without a ring nothing has been written yet: `finishWriteAndSync` does all of it.
+        let step = ring.withLock { ring in
+            ring == nil ? .short(written: 0) : ring?.begin(descriptor, bytes, at: offsetBytes)
+        }
+        underWay.withLock { underWay in
+            precondition(underWay == nil, "\(file.name): a write is under way")
+            underWay = UnderWay(
+                file: file, descriptor: descriptor, address: UInt(bitPattern: bytes.baseAddress), count: bytes.count,
+                offsetBytes: offsetBytes, step: step)
+        }
+    }
+
+    public var isWriting: Bool {
+        guard underWay.withLock({ $0 != nil && $0?.step == nil }) else { return false }
+        return ring.withLock { $0?.isBusy ?? false }
+    }
+
+    public func finishWriteAndSync() throws(DiskError) {
+        guard let begun = underWay.withLock({ $0.take() }) else { preconditionFailure("no write is under way") }
+        let (file, descriptor, bytes) = (begun.file, begun.descriptor, begun.bytes)
+        switch begun.step ?? ring.withLock({ $0?.finish(count: begun.count) ?? .short(written: 0) }) {
         case .done: return
-        case nil: try writeFully(descriptor, name: file.name, bytes, at: offsetBytes)
         case .short(let written):
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
-            try writeFully(descriptor, name: file.name, rest, at: offsetBytes + written)
+            try writeFully(descriptor, name: file.name, rest, at: begun.offsetBytes + written)
         case .writeFailed(let code): throw DiskError(.write, file.name, errno: code)
         case .syncFailed(let code): throw DiskError(.sync, file.name, errno: code)
         case .ringFailed(let code):
             // The ring is gone, not the disk: go on by the other way, with this group too.
             ring.withLock { $0 = nil }
             fallbackReason.withLock { $0 = "io_uring failed: \(describe(errno: code))" }
-            try writeFully(descriptor, name: file.name, bytes, at: offsetBytes)
+            try writeFully(descriptor, name: file.name, bytes, at: begun.offsetBytes)
         }
         if fdatasync(descriptor) != 0 { throw DiskError(.sync, file.name, errno: errno) }
     }

@@ -31,15 +31,23 @@ struct RingWriter: ~Copyable, @unchecked Sendable {
 
     deinit { cairn_ring_close(ring) }
 
-    func writeAndSync(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) -> Step {
+    /// Hands both to the kernel. Nil when they are under way: `finish` must follow, and `bytes` stay until then.
+    func begin(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int) -> Step? {
         let refused = cairn_ring_submit(ring, descriptor, bytes.baseAddress!, bytes.count, UInt64(offsetBytes))
-        if refused != 0 { return .ringFailed(refused) }
+        return refused == 0 ? nil : .ringFailed(refused)
+    }
+
+    /// What was begun is not done yet.
+    var isBusy: Bool { cairn_ring_ready(ring) < 2 }
+
+    /// Waits for what was begun, a write of `count` bytes.
+    func finish(count: Int) -> Step {
         var written = 0
         var synced: Int32 = 0
         let lost = cairn_ring_wait(ring, &written, &synced)
         if lost != 0 { return .ringFailed(lost) }
         if written < 0 { return .writeFailed(Int32(-written)) }
-        if written < bytes.count { return .short(written: written) }
+        if written < count { return .short(written: written) }
         return synced < 0 ? .syncFailed(-synced) : .done
     }
 }

@@ -1,14 +1,28 @@
+import DequeModule
 import KafkaProtocol
 import NIOCore
 
-/// The body of a lane's writer thread: takes what waits, commits it as one group, publishes, answers.
+/// The body of a lane's writer thread: takes what waits, commits it as one group, publishes, answers. While a group is
+/// being written, what arrives is staged for the next one.
 struct LaneWriter {
+    /// One call of `append` whose entries the core has and has not decided yet.
+    private struct Asked {
+        var count: Int
+        var bytes: Int
+        var completion: @Sendable ([AppendOutcome]) -> Void
+    }
+
     private var core: LaneCore<LocalDisk>
     private let queue: WriterQueue
     private let published: PublishedLane
     private let indexer: LaneIndexer
     private var layoutVersion: Int
     private var spareAsked = false
+    /// In the order in which the core decides them.
+    private var asked = Deque<Asked>()
+    /// When the last group was begun.
+    private var lastNs: UInt64 = 0
+    private static let pieceBytes = 1 << 20
 
     init(core: LaneCore<LocalDisk>, queue: WriterQueue, published: PublishedLane, indexer: LaneIndexer) {
         self.core = core
@@ -19,18 +33,53 @@ struct LaneWriter {
     }
 
     mutating func run() {
-        var lastNs: UInt64 = 0
         while true {
-            let work = queue.take(lastNs: lastNs)
+            if core.isWriting {
+                finishGroup()
+                continue
+            }
+            let work = queue.take(lastNs: lastNs, stagedBytes: core.stagedBytes)
             lastNs = monotonicNow()
             perform(work.requests)
+            if !core.isWriting { core.submit() }
             if work.isClosing { break }
         }
+        _ = finishAll()
         core.seal()
         publish(withProducers: true)
     }
 
-    /// Appends that follow each other become one commit; control frames keep their place among them.
+    /// Fills the next group while this one is written. If nothing more belongs into it, it is submitted before this
+    /// one's answers go out; else what has arrived meanwhile joins it first, as it does when nothing was staged.
+    private mutating func finishGroup() {
+        // Piece by piece: the answers of a group that is durable must not wait for a whole other one.
+        while core.isDiskBusy {
+            let requests = queue.takeFitting(roomBytes: core.stagingRoomBytes, pieceBytes: Self.pieceBytes)
+            if requests.isEmpty { break }
+            perform(requests)
+        }
+        let outcomes = core.finish().outcomes
+        let (staged, room) = (core.stagedBytes, core.stagingRoomBytes)
+        if staged > 0, queue.isDue(lastNs: lastNs, stagedBytes: staged, roomBytes: room) {
+            lastNs = monotonicNow()
+            core.submit()
+        }
+        answer(outcomes)
+    }
+
+    /// Finishes and answers everything. Not nil when the disk refused something.
+    private mutating func finishAll() -> AppendRejection? {
+        var refusal: AppendRejection?
+        while !core.isIdle {
+            if !core.isWriting { core.submit() }
+            let finished = core.finish()
+            refusal = refusal ?? finished.refusal
+            answer(finished.outcomes)
+        }
+        return refusal
+    }
+
+    /// Appends that follow each other are taken together; control frames keep their place among them.
     private mutating func perform(_ requests: [WriterQueue.Request]) {
         var start = 0
         while start < requests.count {
@@ -41,25 +90,41 @@ struct LaneWriter {
             }
             var end = start + 1
             while end < requests.count, case .append = requests[end] { end += 1 }
-            commit(requests[start..<end])
+            perform(appends: requests[start..<end])
             start = end
         }
     }
 
-    private mutating func commit(_ requests: ArraySlice<WriterQueue.Request>) {
-        var entries: [LogEntry] = []
-        var bytes = 0
-        for case .append(let some, let size, _) in requests {
-            entries.append(contentsOf: some)
-            bytes += size
+    private mutating func perform(appends: ArraySlice<WriterQueue.Request>) {
+        var rest: [LogEntry] = []
+        var isRoom = true
+        for case .append(let entries, let bytes, let completion) in appends {
+            isRoom = isRoom && core.stage(entries)
+            if !isRoom { rest += entries }
+            asked.append(Asked(count: entries.count, bytes: bytes, completion: completion))
         }
-        let outcomes = core.commit(entries)
+        if isRoom { return }
+        // They need another segment, several groups or a disk that is well again.
+        let refusal = finishAll()
+        if refusal == nil, core.stage(rest) { return }
+        answer(core.commit(rest, behind: refusal))
+    }
+
+    private mutating func answer(_ outcomes: [AppendOutcome]) {
         publish(withProducers: false)
-        queue.finished(bytes: bytes)
+        var answered: [(completion: @Sendable ([AppendOutcome]) -> Void, range: Range<Int>)] = []
         var next = 0
-        for case .append(let some, _, let completion) in requests {
-            completion(requests.count == 1 ? outcomes : Array(outcomes[next..<next + some.count]))
-            next += some.count
+        var bytes = 0
+        while let first = asked.first, next + first.count <= outcomes.count {
+            answered.append((first.completion, next..<next + first.count))
+            next += first.count
+            bytes += first.bytes
+            asked.removeFirst()
+        }
+        precondition(next == outcomes.count, "\(outcomes.count) answers, \(next) expected")
+        queue.finished(bytes: bytes)
+        for (completion, range) in answered {
+            completion(range.count == outcomes.count ? outcomes : Array(outcomes[range]))
         }
         published.notify(core.durableLSN)
     }
@@ -71,10 +136,12 @@ struct LaneWriter {
             core.spares.append(name)
             spareAsked = false
         case .plan(let plan, let completion):
+            _ = finishAll()
             let result = attempt { core throws(WALError) in try core.recordPlan(plan) }
             if case .success = result { indexer.note(plan, isUploaded: false) }
             completion(result)
         case .uploaded(let sequence, let lastLSN, let completion):
+            _ = finishAll()
             let plan = core.uploadState.openPlans.first { $0.sequence == sequence }
             let now = monotonicNow()
             let result = attempt { core throws(WALError) in
@@ -128,7 +195,7 @@ extension LaneCore {
             },
             firstLSN: segments.first?.firstLSN ?? state.nextLSN, durableLSN: durableLSN,
             producers: withProducers
-                ? state.producers.rows.map { key, row in
+                ? state.durable.producers.rows.map { key, row in
                     IndexFacts.Producer(
                         partition: key.partition, producerID: key.producerID, lastLSN: row.lastLSN,
                         sequences: Array(row.sequences.encoded().readableBytesView))

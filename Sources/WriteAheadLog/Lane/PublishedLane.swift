@@ -49,7 +49,7 @@ extension PublishedLane.State {
         if layoutVersion != core.layoutVersion {
             layoutVersion = core.layoutVersion
             view = core.view
-            partitions = core.state.partitions
+            partitions = core.state.durable.partitions
             return
         }
         if var newest = core.segments.last {
@@ -58,7 +58,7 @@ extension PublishedLane.State {
         }
         for entry in core.committed {
             if entry.partition >= partitions.count {
-                partitions = core.state.partitions
+                partitions = core.state.durable.partitions
                 return
             }
             partitions[entry.partition].nextOffset = entry.endOffset

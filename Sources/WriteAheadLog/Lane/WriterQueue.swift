@@ -17,12 +17,14 @@ final class WriterQueue: Sendable {
         var isClosing: Bool
     }
 
-    private struct State {
+    fileprivate struct State {
         var requests: [Request] = []
-        /// Appends queued and in the group being written.
+        /// Appends queued, staged and in the group being written.
         var pendingBytes = 0
         var queuedBytes = 0
-        var hasControl = false
+        /// In the group that the writer is filling, while it waits to write it.
+        var stagedBytes = 0
+        var controlCount = 0
         var isClosing = false
         var isWaiting = false
         var acceptedRecords: UInt64 = 0
@@ -56,13 +58,13 @@ final class WriterQueue: Sendable {
             if state.pendingBytes > 0, state.pendingBytes + bytes > limit {
                 return (.overloaded(pendingBytes: state.pendingBytes), false)
             }
-            let wasEmpty = state.requests.isEmpty
-            let wasShort = state.queuedBytes < group
+            let wasEmpty = state.requests.isEmpty && state.stagedBytes == 0
+            let wasShort = state.queuedBytes + state.stagedBytes < group
             state.requests.append(.append(entries, bytes: bytes, completion))
             state.pendingBytes += bytes
             state.queuedBytes += bytes
             // Between the first request and a full group the writer sleeps until its window ends by itself.
-            return (nil, state.isWaiting && (wasEmpty || (wasShort && state.queuedBytes >= group)))
+            return (nil, state.isWaiting && (wasEmpty || (wasShort && state.queuedBytes + state.stagedBytes >= group)))
         }
     }
 
@@ -71,7 +73,7 @@ final class WriterQueue: Sendable {
         monitor.change { state in
             if state.isClosing { return (false, false) }
             state.requests.append(request)
-            state.hasControl = true
+            state.controlCount += 1
             return (true, state.isWaiting)
         }
     }
@@ -88,28 +90,58 @@ final class WriterQueue: Sendable {
         monitor.withLock { $0.pendingBytes -= bytes }
     }
 
-    /// Waits for work. After `lastNs`, the start of the last group, a new group starts at once when the window has
-    /// passed, when a whole group waits, or when somebody waits for a control frame.
-    func take(lastNs: UInt64) -> Work {
+    /// Waits for work, or until the `stagedBytes` that the writer has taken already may be written. After `lastNs`, the
+    /// start of the last group, a new group starts at once when the window has passed, when a whole group waits, or when
+    /// somebody waits for a control frame.
+    func take(lastNs: UInt64, stagedBytes: Int) -> Work {
         let group = groupBytesMax
         let earliest = lastNs + windowNs
         return monitor.wait { state in
-            let mayPause = !state.isClosing && !state.hasControl && state.queuedBytes < group
-            if state.requests.isEmpty, !state.isClosing {
-                state.isWaiting = true
+            if state.requests.isEmpty, stagedBytes == 0, !state.isClosing {
+                (state.isWaiting, state.stagedBytes) = (true, 0)
                 return .wait(untilNs: nil)
             }
-            if mayPause, !state.requests.isEmpty, monotonicNow() < earliest {
-                state.isWaiting = true
+            if state.mayPause(stagedBytes: stagedBytes, groupBytes: group), monotonicNow() < earliest {
+                (state.isWaiting, state.stagedBytes) = (true, stagedBytes)
                 return .wait(untilNs: earliest)
             }
             state.isWaiting = false
-            return .done(Self.takeGroup(&state, limitBytes: group))
+            return .done(Self.takeGroup(&state, stagedBytes: stagedBytes, limitBytes: group))
         }
     }
 
-    private static func takeGroup(_ state: inout State, limitBytes: Int) -> Work {
-        var bytes = 0
+    /// Appends at the head of the queue that fit into a group with that much room, without waiting: one, or as many as
+    /// make up a piece.
+    func takeFitting(roomBytes: Int, pieceBytes: Int) -> [Request] {
+        monitor.withLock { state in
+            var bytes = 0
+            var end = 0
+            scan: while end < state.requests.count {
+                switch state.requests[end] {
+                case .append(_, let size, _):
+                    if bytes + size > roomBytes || (bytes > 0 && bytes + size > pieceBytes) { break scan }
+                    bytes += size
+                case .spare: break
+                case .plan, .uploaded: break scan
+                }
+                end += 1
+            }
+            return state.remove(end)
+        }
+    }
+
+    /// Whether a group of `stagedBytes` should be written now: nothing that waits belongs into its `roomBytes`, and a
+    /// group may start as in `take`.
+    func isDue(lastNs: UInt64, stagedBytes: Int, roomBytes: Int) -> Bool {
+        monitor.withLock { state in
+            if case .append(_, let size, _)? = state.requests.first, size <= roomBytes { return false }
+            return !state.mayPause(stagedBytes: stagedBytes, groupBytes: groupBytesMax)
+                || monotonicNow() >= lastNs + windowNs
+        }
+    }
+
+    private static func takeGroup(_ state: inout State, stagedBytes: Int, limitBytes: Int) -> Work {
+        var bytes = stagedBytes
         var end = 0
         while end < state.requests.count {
             if case .append(_, let size, _) = state.requests[end] {
@@ -118,17 +150,29 @@ final class WriterQueue: Sendable {
             }
             end += 1
         }
-        var taken: [Request]
-        if end == state.requests.count {
-            taken = []
-            swap(&taken, &state.requests)
-            taken.reserveCapacity(0)
-        } else {
-            taken = Array(state.requests[..<end])
-            state.requests.removeFirst(end)
-        }
-        state.queuedBytes -= bytes
-        state.hasControl = false
+        let taken = state.remove(end)
         return Work(requests: taken, isClosing: state.isClosing && state.requests.isEmpty)
+    }
+}
+
+extension WriterQueue.State {
+    /// Whether the writer may wait for more before it begins a group.
+    fileprivate func mayPause(stagedBytes: Int, groupBytes: Int) -> Bool {
+        !isClosing && controlCount == 0 && queuedBytes + stagedBytes < groupBytes
+    }
+
+    /// Takes the first `count` requests out.
+    fileprivate mutating func remove(_ count: Int) -> [WriterQueue.Request] {
+        var taken: [WriterQueue.Request] = []
+        if count == requests.count {
+            swap(&taken, &requests)
+        } else {
+            taken = Array(requests[..<count])
+            requests.removeFirst(count)
+        }
+        for request in taken {
+            if case .append(_, let bytes, _) = request { queuedBytes -= bytes } else { controlCount -= 1 }
+        }
+        return taken
     }
 }

@@ -6,6 +6,7 @@ extension SimulatedDisk.State {
     mutating func enter(
         _ operation: DiskError.Operation, _ name: String, _ failing: WritableKeyPath<SimulatedDisk.Faults, Int>
     ) throws(DiskError) {
+        precondition(underWay == nil, "\(operation) \(name): a write is under way")
         operations += 1
         if faults.powerOffAt == operations { isOff = true }
         if isOff { throw DiskError(operation, name, errno: ENODEV) }
@@ -27,6 +28,36 @@ extension SimulatedDisk.State {
         try enter(.write, file.name, \.failingWrites)
         guard let inode = inodes[file.inode] else { throw DiskError(.write, file.name, errno: EIO) }
         guard offset + bytes.count <= inode.current.count else { throw DiskError(.write, file.name, errno: ENOSPC) }
+    }
+
+    /// An operation of its own, so that power may go between beginning and finishing: nobody hears of it before the end.
+    mutating func begin(_ file: SimulatedDisk.File, _ bytes: [UInt8], at offset: Int) {
+        precondition(underWay == nil, "begin \(file.name): a write is under way")
+        let wasOff = isOff
+        operations += 1
+        if faults.powerOffAt == operations { isOff = true }
+        underWay = SimulatedDisk.UnderWay(file: file, bytes: wasOff ? [] : bytes, offset: offset)
+    }
+
+    mutating func finish() throws(DiskError) {
+        guard let begun = underWay else { preconditionFailure("no write is under way") }
+        if isOff {
+            landUnderWay()
+            throw DiskError(.write, begun.file.name, errno: ENODEV)
+        }
+        underWay = nil
+        try write(begun.file, begun.bytes, at: begun.offset)
+        try sync(begun.file)
+    }
+
+    /// What was begun and never finished is among the unsynced writes.
+    mutating func landUnderWay() {
+        guard let begun = underWay else { return }
+        underWay = nil
+        guard let inode = inodes[begun.file.inode], begun.offset + begun.bytes.count <= inode.current.count else {
+            return
+        }
+        inodes[begun.file.inode]?.put(.init(offset: begun.offset, bytes: begun.bytes))
     }
 
     mutating func sync(_ file: SimulatedDisk.File) throws(DiskError) {

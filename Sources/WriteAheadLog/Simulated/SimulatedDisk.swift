@@ -6,8 +6,9 @@ import Synchronization
 ///
 /// Reads see everything written, as a page cache would show it. A name made or changed is durable after
 /// `syncDirectory`; at a crash a prefix of the changes since then survives, as with a journaling file system. A failed
-/// sync leaves its writes in doubt for good (a later good sync does not cover them), as Linux does. Same calls and same
-/// numbers, same outcome.
+/// sync leaves its writes in doubt for good (a later good sync does not cover them), as Linux does. A write that was
+/// begun happens when it is finished; power may go, or the process die, before that, and then nobody knows how far it
+/// got. Same calls and same numbers, same outcome.
 public final class SimulatedDisk: Disk {
     public struct File: Sendable {
         let inode: Int
@@ -16,7 +17,7 @@ public final class SimulatedDisk: Disk {
 
     /// What goes wrong next. Counts are in calls of the named kind.
     public struct Faults: Sendable {
-        /// Writes (also the write half of `writeAndSync`) that fail from now on, and how.
+        /// Writes (also the write half of what `finishWriteAndSync` does) that fail from now on, and how.
         public var failingWrites = 0
         public var failingSyncs = 0
         public var failingReads = 0
@@ -43,6 +44,11 @@ public final class SimulatedDisk: Disk {
         /// As readers see it.
         var current: [UInt8]
     }
+    struct UnderWay {
+        var file: File
+        var bytes: [UInt8]
+        var offset: Int
+    }
     enum NameChange {
         case link(String, Int)
         case unlink(String)
@@ -58,6 +64,7 @@ public final class SimulatedDisk: Disk {
         var operations = 0
         var isOff = false
         var capacityBytes = Int.max
+        var underWay: UnderWay?
     }
 
     private let state: Mutex<State>
@@ -77,7 +84,7 @@ public final class SimulatedDisk: Disk {
         set { state.withLock { $0.faults = newValue } }
     }
 
-    /// Writes, syncs and name changes so far.
+    /// Writes begun and done, syncs and name changes so far.
     public var operations: Int { state.withLock { $0.operations } }
 
     /// Whether power went off at `Faults.powerOffAt`.
@@ -93,6 +100,7 @@ public final class SimulatedDisk: Disk {
     public func crash(using random: inout some RandomNumberGenerator) {
         var drawn = random
         state.withLock { state in
+            state.landUnderWay()
             let kept = Int.random(in: 0...state.changes.count, using: &drawn)
             var names = state.durableNames
             for change in state.changes.prefix(kept) { Self.apply(change, to: &names) }
@@ -113,9 +121,10 @@ public final class SimulatedDisk: Disk {
         random = drawn
     }
 
-    /// The process died, the machine did not: everything written is still there.
+    /// The process died, the machine did not: everything written is still there, and what was under way gets there.
     public func restartProcess() {
         state.withLock { state in
+            state.landUnderWay()
             state.faults = Faults()
             state.isOff = false
         }
@@ -203,14 +212,17 @@ public final class SimulatedDisk: Disk {
         try perform { state throws(DiskError) in try state.sync(file) }
     }
 
-    public func writeAndSync(
+    public func beginWriteAndSync(
         _ file: File, _ bytes: UnsafeRawBufferPointer, at offsetBytes: Int
     ) throws(DiskError) {
         let copy = [UInt8](bytes)
-        try perform { state throws(DiskError) in
-            try state.write(file, copy, at: offsetBytes)
-            try state.sync(file)
-        }
+        state.withLock { $0.begin(file, copy, at: offsetBytes) }
+    }
+
+    public var isWriting: Bool { state.withLock { $0.underWay != nil } }
+
+    public func finishWriteAndSync() throws(DiskError) {
+        try perform { state throws(DiskError) in try state.finish() }
     }
 
     public func endWriting(_ file: File) {}

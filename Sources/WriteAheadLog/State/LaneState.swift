@@ -10,7 +10,8 @@ struct LaneState: Sendable {
     var producers: ProducerTable
     var uploads = UploadLedger()
     let partitionsMax: Int
-    private var undo: Undo?
+    /// Oldest first: a group may be admitted while the one before it is not durable yet.
+    private var undo: [Undo] = []
 
     init(producersMax: Int, partitionsMax: Int) {
         producers = ProducerTable(limit: producersMax)
@@ -38,24 +39,34 @@ struct LaneState: Sendable {
         var producers: [(key: ProducerTable.Key, row: ProducerTable.Row?)] = []
     }
 
+    /// What is admitted from now on is another group.
     mutating func begin() {
-        undo = Undo(nextLSN: nextLSN, lastBatchLSN: lastBatchLSN, partitionCount: partitions.count)
+        undo.append(Undo(nextLSN: nextLSN, lastBatchLSN: lastBatchLSN, partitionCount: partitions.count))
     }
 
+    /// The oldest group is durable; those admitted after it may still be taken back.
     mutating func keep() {
-        undo = nil
+        precondition(!undo.isEmpty, "keep() without begin()")
+        undo.removeFirst()
         producers.evict()
     }
 
-    /// Takes back every admission since `begin`.
+    /// Takes back every group that was begun and not kept, the last one first.
     mutating func rollBack() {
-        guard let undo else { preconditionFailure("rollBack() without begin()") }
-        for (key, row) in undo.producers.reversed() { producers[key] = row }
-        for (place, nextOffset) in undo.offsets.reversed() { partitions[place].nextOffset = nextOffset }
-        partitions.removeRows(from: undo.partitionCount)
-        nextLSN = undo.nextLSN
-        lastBatchLSN = undo.lastBatchLSN
-        self.undo = nil
+        while let group = undo.popLast() {
+            for (key, row) in group.producers.reversed() { producers[key] = row }
+            for (place, nextOffset) in group.offsets.reversed() { partitions[place].nextOffset = nextOffset }
+            partitions.removeRows(from: group.partitionCount)
+            nextLSN = group.nextLSN
+            lastBatchLSN = group.lastBatchLSN
+        }
+    }
+
+    /// The state as of the last group that was kept.
+    var durable: LaneState {
+        var kept = self
+        kept.rollBack()
+        return kept
     }
 
     /// Gives the entry its offset and remembers its producer, or says why not.
@@ -74,10 +85,10 @@ struct LaneState: Sendable {
             case .outOfOrder: return .rejected(.outOfOrderSequence)
             case .fenced: return .rejected(.producerFenced)
             }
-            undo?.producers.append((key, row))
+            if !undo.isEmpty { undo[undo.count - 1].producers.append((key, row)) }
             remember(key, entry.header, baseOffset: baseOffset, lsn: nextLSN)
         }
-        undo?.offsets.append((place, baseOffset))
+        if !undo.isEmpty { undo[undo.count - 1].offsets.append((place, baseOffset)) }
         partitions[place].nextOffset = baseOffset + Int64(entry.header.recordCount)
         lastBatchLSN = nextLSN
         nextLSN += 1

@@ -204,7 +204,7 @@ struct ProduceTests {
         }
     }
 
-    @Test("requests are refused: unknown topic by name and id, bad acks, transactions, zstd before version 7")
+    @Test("requests are refused: unknown topic by name and id, bad acks, zstd before version 7")
     func refusals() async throws {
         try await BrokerWorld.run { world in
             let batch = Batches.make(["a"])
@@ -216,13 +216,6 @@ struct ProduceTests {
             let zstd = Batches.make([String(repeating: "z", count: 999)], zstd: true)
             #expect(try await world.produce(zstd, version: 6).errorCode == .unsupportedCompressionType)
             #expect(try await world.produce(zstd, version: 7).errorCode == ErrorCode.none)
-            var transactional = world.produceRequest([(0, batch)])
-            transactional.transactionalID = "x"
-            let answer = try await world.ask(transactional, version: 12)
-            #expect(answer.topics.first?.partitions.first?.errorCode == .transactionalIdAuthorizationFailed)
-            var initialise = InitProducerIDRequest()
-            initialise.transactionalID = "x"
-            #expect(try await world.ask(initialise).errorCode == .transactionalIdAuthorizationFailed)
         }
     }
 

@@ -69,12 +69,16 @@ final class BrokerWorld: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await broker.run() }
             do { try await body(subject) } catch {
+                await broker.shutdown()
                 group.cancelAll()
+                for try await _ in group {}
+                await broker.close()
                 throw error
             }
             await broker.shutdown()
             group.cancelAll()
         }
+        await broker.close()
         await ledger.close()
     }
 

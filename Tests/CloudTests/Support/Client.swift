@@ -106,11 +106,12 @@ enum Batches {
     static func make(
         _ values: [String], firstTimestampMs: Int64 = 1_000, stepMs: Int64 = 1,
         producer: (id: Int64, sequence: Int32)? = nil,
-        epoch: Int16 = 0, zstd: Bool = false
+        epoch: Int16 = 0, isTransactional: Bool = false, zstd: Bool = false
     ) -> ByteBuffer {
         var builder = RecordBatchBuilder(
             compression: zstd ? .zstd(level: 1) : .none, producerID: producer?.id ?? -1,
-            producerEpoch: producer == nil ? -1 : epoch, baseSequence: producer?.sequence ?? -1)
+            producerEpoch: producer == nil ? -1 : epoch, baseSequence: producer?.sequence ?? -1,
+            isTransactional: isTransactional)
         for (index, value) in values.enumerated() {
             builder.append(timestampMs: firstTimestampMs + Int64(index) * stepMs, value: ByteBuffer(string: value))
         }
