@@ -119,8 +119,14 @@ def test_zstd_is_for_produce_7(wire, topic):
     data = plain[:8] + struct.pack(">iibI", len(body) + 9, 0, 2, crc32c.crc32c(body)) + body
     assert wire.produce(topic, data, 6).error_code == 76
     assert wire.produce(topic, data, 7).error_code == 0
-    assert wire.fetch_one(topic, version=9).error_code == 76, "rule F8"
     assert batches(wire.fetch_one(topic, version=10).records)[0].codec == "zstd"
+
+
+def test_a_topic_of_zstd_is_for_fetch_10(wire, topic):
+    wire.create(topic, compression_type="zstd")
+    assert wire.produce(topic, batch([b"z" * 1000])).error_code == 0
+    assert batches(wire.fetch_one(topic, version=10).records)[0].codec == "zstd"
+    assert wire.fetch_one(topic, version=9).error_code == 76
 
 
 def test_no_acks_no_answer_and_an_error_closes_the_connection(node, topic):
