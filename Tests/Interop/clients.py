@@ -12,7 +12,7 @@ class ConfluentTransactions:
         from confluent_kafka import Producer
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "transactional.id": name, "transaction.timeout.ms": timeout_ms,
-            "linger.ms": 2, "retry.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "socket.timeout.ms": 5000, **settings})
+            "linger.ms": 2, "retry.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "socket.timeout.ms": min(5000, timeout_ms), **settings})
 
     def init(self):
         self.producer.init_transactions(20)

@@ -501,6 +501,21 @@ def test_a_hanging_transaction_is_ended_by_markers(wire, topic):
     assert [a.first_offset for a in settled(wire, topic).aborted_transactions] == [0]
 
 
+def test_markers_at_the_same_offset_of_two_partitions(wire, topic):
+    """A marker has no bytes in the store: a reader must not get that of another partition."""
+    wire.create(topic, partitions=4)
+    producers = [wire.init_producer(f"{topic}-{p}") for p in range(4)]
+    for partition, producer in enumerate(producers):
+        name = f"{topic}-{partition}"
+        answer = wire.produce(topic, transactional([b"a"], producer), 12, partition, transactional_id=name)
+        assert answer.error_code == 0
+        assert end(wire, name, producer, partition % 2 == 0).error_code == 0
+    for partition, producer in enumerate(producers):
+        mark = batches(settled(wire, topic, partition=partition).records)[1]
+        assert (mark.base_offset, mark.producer_id) == (1, producer.producer_id)
+        assert mark.payload.find(struct.pack(">hh", 0, 1 if partition % 2 == 0 else 0)) > 0
+
+
 # ListOffsets and DeleteRecords
 
 
