@@ -134,7 +134,9 @@ def produce(client, bootstrap, topic, values, codec="none", partition=0, timesta
             when = {} if timestamp_ms is None else {"timestamp": timestamp_ms + number}
             producer.produce(topic, value=value, partition=partition, **when,
                              on_delivery=lambda error, _: failures.append(error) if error else None)
-        assert producer.flush(20) == 0 and failures == []
+        left = producer.flush(20)
+        if failures or left:
+            raise RuntimeError(f"{left} records left, {len(failures)} failed: {failures[:1]}")
     elif client == "kafka-python":
         from kafka import KafkaProducer
         producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20,
