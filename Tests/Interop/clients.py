@@ -172,7 +172,8 @@ def read(client, bootstrap, topic, committed=False, partition=0, offset=0, secon
         return [m.value() for m in read_messages(bootstrap, topic, [partition], isolation, offset, seconds)]
     if client == "kafka-python":
         from kafka import KafkaConsumer, TopicPartition
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False)
+        consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False,
+                                 fetch_max_wait_ms=20)
         place = TopicPartition(topic, partition)
         consumer.assign([place])
         consumer.seek(place, offset)
@@ -188,7 +189,8 @@ def read(client, bootstrap, topic, committed=False, partition=0, offset=0, secon
 
     async def run():
         from aiokafka import AIOKafkaConsumer, TopicPartition
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False,
+                                 fetch_max_wait_ms=20)
         await consumer.start()
         try:
             place, values = TopicPartition(topic, partition), []
@@ -213,7 +215,8 @@ def read_messages(bootstrap, topic, partitions, isolation="read_committed", offs
     from confluent_kafka import Consumer, KafkaError, TopicPartition
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, "isolation.level": isolation,
-        "enable.partition.eof": True, "auto.offset.reset": "error"})
+        "enable.partition.eof": True, "auto.offset.reset": "error",
+        "fetch.wait.max.ms": 20})
     try:
         consumer.assign([TopicPartition(topic, p, offset) for p in partitions])
         found, open_partitions, deadline = [], set(partitions), time.monotonic() + seconds

@@ -295,7 +295,7 @@ def test_a_bank_under_kill_9_keeps_its_sum(launch, directory_store, ack):
     bank = Bank(node.bootstrap, "bank", seed)
     bank.thread.start()
     chance = random.Random(seed)
-    end = time.monotonic() + float(os.environ.get("CAIRN_TEST_BANK_SECONDS", "12"))
+    end = time.monotonic() + float(os.environ.get("CAIRN_TEST_BANK_SECONDS", "8"))
     kills = 0
     while time.monotonic() < end and bank.error is None:
         time.sleep(chance.uniform(0.5, 2.5))

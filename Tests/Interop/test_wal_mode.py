@@ -42,7 +42,7 @@ def test_kill_9_under_load_loses_nothing_and_doubles_nothing(launch, store):
     create(node, "direct", 2)
     chance = random.Random(7)
     producer = AccountedProducer(node.bootstrap, "direct", partitions=2).start()
-    for _ in range(12):
+    for _ in range(8):
         time.sleep(chance.uniform(0.05, 0.7))
         node.kill()
         node.start()
