@@ -516,6 +516,114 @@ def test_markers_at_the_same_offset_of_two_partitions(wire, topic):
         assert mark.payload.find(struct.pack(">hh", 0, 1 if partition % 2 == 0 else 0)) > 0
 
 
+def test_a_topic_is_deleted_under_an_open_transaction(wire, topic):
+    other = topic + "-other"
+    wire.create(topic)
+    wire.create(other)
+    producer = wire.init_producer(topic)
+    for name in (topic, other):
+        assert wire.produce(name, transactional([b"a"], producer), 12, transactional_id=topic).error_code == 0
+    deleted = wire.call("delete_topics", 5, topic_names=[other], timeout=10_000)
+    assert deleted.responses[0].error_code == 0
+    after = end(wire, topic, producer, True)
+    assert after.error_code == 0
+    assert settled(wire, topic).high_watermark == 2
+    wire.create(other)  # Another topic of the same name has nothing of it.
+    assert wire.offset(other, -1).offset == 0
+    assert wire.produce(other, transactional([b"b"], after), 12, transactional_id=topic).base_offset == 0
+    assert end(wire, topic, after, False).error_code == 0
+    assert settled(wire, other).high_watermark == 2
+
+
+@pytest.mark.parametrize("ack", ACKS)
+def test_records_of_an_open_transaction_are_deleted(wire, topic, ack):
+    wire.create(topic, cairn_ack=ack)
+    producer = wire.init_producer(topic)
+    wire.produce(topic, transactional([b"a"] * 4, producer), 12, transactional_id=topic)
+    wire.produce(topic, batch([b"plain"] * 4))
+    answer = wire.call("delete_records", 2, timeout=10_000, topics=[
+        {"name": topic, "partitions": [{"partition_index": 0, "offset": 6}]}])
+    assert answer.topics[0].partitions[0].low_watermark == 6
+    found = wire.fetch_one(topic, 6, isolation=1)
+    assert found.error_code == 0 and found.log_start_offset == 6
+    assert end(wire, topic, producer, False).error_code == 0
+    found = settled(wire, topic, offset=6)
+    assert found.high_watermark == 9
+    assert [b.is_control for b in batches(found.records)] == [False, True]
+
+
+def test_the_id_of_a_transaction_that_was_ended_by_markers_goes_on(wire, topic):
+    wire.create(topic)
+    producer = wire.init_producer(topic)
+    wire.produce(topic, transactional([b"a"], producer), 12, transactional_id=topic)
+    marker = {"producer_id": producer.producer_id, "producer_epoch": producer.producer_epoch, "transaction_result": False,
+              "coordinator_epoch": 0, "topics": [{"name": topic, "partition_indexes": [0]}]}
+    wire.call("write_txn_markers", 1, markers=[marker])
+    successor = wire.init_producer(topic)
+    if successor.error_code == 51:
+        successor = wire.init_producer(topic)
+    assert successor.error_code == 0
+    assert wire.produce(topic, transactional([b"b"], successor), 12, transactional_id=topic).error_code == 0
+    assert end(wire, topic, successor, True).error_code == 0
+    found = settled(wire, topic)
+    assert [a.first_offset for a in found.aborted_transactions] == [0]
+    data = [b for b in batches(found.records) if not b.is_control]
+    assert len(data) == 2
+
+
+def test_a_version_2_transaction_that_outlives_its_timeout(wire, topic):
+    wire.create(topic)
+    producer = wire.init_producer(topic, timeout=300)
+    wire.produce(topic, transactional([b"a"], producer), 12, transactional_id=topic)
+    found = settled(wire, topic)
+    assert [a.first_offset for a in found.aborted_transactions] == [0]
+    assert end(wire, topic, producer, True).error_code in (47, 90)
+    assert wire.produce(topic, transactional([b"b"], producer, 1), 12, transactional_id=topic).error_code in (47, 90)
+    # The client asks for a new epoch with the one it has, as it may after a timeout (KIP-588).
+    again = wire.init_producer(topic, producer_id=producer.producer_id, producer_epoch=producer.producer_epoch)
+    assert again.error_code in (0, 90)
+    fresh = wire.init_producer(topic)
+    assert wire.produce(topic, transactional([b"c"], fresh), 12, transactional_id=topic).error_code == 0
+    assert end(wire, topic, fresh, True).error_code == 0
+
+
+@pytest.mark.parametrize("ack", ACKS)
+def test_aborted_transactions_of_a_part_of_the_log(wire, topic, ack):
+    """Whatever the limit, a reader is told of every aborted transaction that its batches belong to."""
+    wire.create(topic, cairn_ack=ack)
+    aborted, producers = set(), [(f"{topic}-{n}", wire.init_producer(f"{topic}-{n}")) for n in range(3)]
+    for round_number in range(4):
+        for name, producer in producers:
+            for sequence in (0, 1):
+                wire.produce(topic, transactional([b"x" * 500], producer, sequence), 12, transactional_id=name)
+        following = []
+        for number, (name, producer) in enumerate(producers):
+            commits = (round_number + number) % 2 == 0
+            if not commits:
+                aborted.add((producer.producer_id, producer.producer_epoch))
+            following.append((name, end(wire, name, producer, commits)))
+        producers = following
+    high = settled(wire, topic).high_watermark
+    for limit in (1, 600, 1500, 4000, 1 << 20):
+        offset, hidden, shown = 0, set(), set()
+        pending = set()
+        while offset < high:
+            found = wire.fetch_one(topic, offset, isolation=1, partition_max_bytes=limit)
+            firsts = sorted((a.first_offset, a.producer_id) for a in found.aborted_transactions)
+            mine = batches(found.records)
+            assert mine, f"nothing at {offset}"
+            for one in mine:
+                pending |= {p for f, p in firsts if f <= one.last_offset}
+                firsts = [(f, p) for f, p in firsts if f > one.last_offset]
+                if one.is_control:
+                    pending.discard(one.producer_id)
+                else:
+                    (hidden if one.producer_id in pending else shown).add((one.producer_id, one.epoch))
+            offset = mine[-1].last_offset + 1
+            pending = set()
+        assert hidden == aborted and not shown & aborted, f"limit {limit}"
+
+
 # ListOffsets and DeleteRecords
 
 
