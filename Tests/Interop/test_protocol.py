@@ -516,6 +516,27 @@ def test_markers_at_the_same_offset_of_two_partitions(wire, topic):
         assert mark.payload.find(struct.pack(">hh", 0, 1 if partition % 2 == 0 else 0)) > 0
 
 
+@pytest.mark.parametrize("ack", ACKS)
+def test_a_waiting_reader_of_what_is_committed_is_woken_by_the_end(node, wire, topic, ack):
+    import threading
+    import time
+    wire.create(topic, cairn_ack=ack)
+    producer = wire.init_producer(topic)
+    wire.produce(topic, transactional([b"a"], producer), 12, transactional_id=topic)
+
+    def later():
+        time.sleep(0.3)
+        with Connection(node.kafka) as other:
+            end(other, topic, producer, True)
+    thread = threading.Thread(target=later)
+    thread.start()
+    started = time.monotonic()
+    found = wire.fetch_one(topic, isolation=1, max_wait=15_000, min_bytes=1)
+    thread.join()
+    assert [b.base_offset for b in batches(found.records)] == [0, 1]
+    assert 0.2 < time.monotonic() - started < 5
+
+
 def test_a_topic_is_deleted_under_an_open_transaction(wire, topic):
     other = topic + "-other"
     wire.create(topic)

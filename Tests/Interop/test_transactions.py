@@ -271,6 +271,8 @@ class Bank:
                 producer.commit()
             else:
                 producer.flush()
+                if self.chance.random() < 0.2:
+                    return None  # This client dies here: the next one fences it.
                 producer.abort()
         except KafkaException as error:
             if error.args[0].txn_requires_abort():
