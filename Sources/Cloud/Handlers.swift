@@ -17,6 +17,7 @@ struct Handlers: Sendable {
     private let transactions: TransactionHandler
     private let transactionAdmin: TransactionAdminHandler
     private let records: DeleteRecordsHandler
+    private let configs: ConfigAdminHandler
 
     init(
         _ configuration: CloudConfiguration, ledger: Ledger, engine: FetchEngine, batcher: ProduceBatcher,
@@ -32,9 +33,10 @@ struct Handlers: Sendable {
         listOffsets = ListOffsetsHandler(
             view: view, search: TimestampSearch(view: view, reader: engine.reader), jobs: jobs)
         metadata = MetadataHandler(view: view, advertised: advertised, creator: creator, configuration: configuration)
+        let topicConfigs = TopicConfigs(configuration.topics, hasVolume: volume != nil)
+        configs = ConfigAdminHandler(ledger: ledger, configs: topicConfigs, world: world)
         topics = TopicAdminHandler(
-            ledger: ledger, creator: creator, configs: TopicConfigs(configuration.topics, hasVolume: volume != nil),
-            world: world)
+            ledger: ledger, creator: creator, configs: topicConfigs, world: world)
         membership = MembershipHandler(groups: groups, advertised: advertised, world: world)
         offsets = OffsetsHandler(groups: groups, ledger: ledger, world: world)
         groupAdmin = GroupAdminHandler(groups: groups, ledger: ledger)
@@ -68,6 +70,8 @@ struct Handlers: Sendable {
         SupportedAPI(WriteTxnMarkersRequest.self),
         SupportedAPI(TxnOffsetCommitRequest.self),
         SupportedAPI(DescribeConfigsRequest.self),
+        SupportedAPI(AlterConfigsRequest.self),
+        SupportedAPI(IncrementalAlterConfigsRequest.self),
         SupportedAPI(CreatePartitionsRequest.self),
         SupportedAPI(DeleteGroupsRequest.self),
         SupportedAPI(DescribeClusterRequest.self),
@@ -94,6 +98,8 @@ struct Handlers: Sendable {
         case .createPartitions: return try topics.createPartitions(request, loop)
         case .describeConfigs: return try topics.describeConfigs(request, loop)
         case .deleteRecords: return try records.handle(request, loop)
+        case .alterConfigs: return try configs.alter(request, loop)
+        case .incrementalAlterConfigs: return try configs.alterIncrementally(request, loop)
         default: return try handleTransactions(request, on: connection)
         }
     }

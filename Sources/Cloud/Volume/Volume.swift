@@ -360,8 +360,8 @@ extension AppendOutcome {
             case .invalidEntry: .invalidRecord
             case .outOfOrderSequence: .outOfOrderSequenceNumber
             case .producerFenced: .invalidProducerEpoch
-            case .quotaExceeded, .overloaded, .tooManyPartitions: .notEnoughReplicas
-            case .diskFull, .diskFailed: .kafkaStorageError
+            // "Not stored, try again", without a look at the metadata that would load a node already behind.
+            case .quotaExceeded, .overloaded, .tooManyPartitions, .diskFull, .diskFailed: .notEnoughReplicas
             case .closed: .notLeaderOrFollower
             }
         }

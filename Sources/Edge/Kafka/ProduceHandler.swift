@@ -65,16 +65,17 @@ struct ProducePlan {
                 do throws(BatchRefusal) {
                     if let wholeRefusal { throw wholeRefusal }
                     let target = try Self.target(known, partition)
-                    let header = try check.check(partition.records, produceVersion: version).get()
+                    let admitted = try check.check(partition.records, produceVersion: version).get()
                     add(
                         LogEntry(
-                            topic: target.name, partition: partition.index, batch: partition.records ?? ByteBuffer(),
-                            header: header, wallMs: now.wallMs, monotonicNs: now.monotonicNs,
+                            topic: target.name, partition: partition.index, batch: admitted.batch,
+                            header: admitted.header, wallMs: now.wallMs, monotonicNs: now.monotonicNs,
                             clockQuality: now.quality),
                         lane: target.lane, slot: Slot(topic: topicIndex, partition: index))
                 } catch {
                     hasRefusal = true
                     answer.refuse(error.code, error.message)
+                    answer.recordErrors = error.recordErrors
                 }
                 topic.partitions.append(answer)
             }

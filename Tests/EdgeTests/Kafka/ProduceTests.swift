@@ -109,7 +109,7 @@ import WriteAheadLog
             Refused(why: "two batches", records: twoBatches(), code: .invalidRecord),
             Refused(why: "magic 1", records: changed(16, to: 1), code: .invalidRecord),
             Refused(why: "wrong checksum", records: changed(65, to: 0x55), code: .corruptMessage),
-            Refused(why: "cut", records: Sample.batch(["abc"]).getSlice(at: 0, length: 60), code: .corruptMessage),
+            Refused(why: "cut", records: Sample.batch(["abc"]).getSlice(at: 0, length: 60), code: .invalidRecord),
             Refused(why: "base offset", records: changed(7, to: 1), code: .invalidRecord),
             Refused(why: "control", records: control(), code: .invalidRecord),
             Refused(why: "transactional", records: transactional(), code: .invalidTxnState),
