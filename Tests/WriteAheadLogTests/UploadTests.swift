@@ -95,6 +95,22 @@ struct UploadTests {
         #expect(core.partitions[0].logStartOffset > 0)
     }
 
+    @Test("a group larger than the room left makes uploaded segments go, though local retention would keep them")
+    func largeGroupAtTheQuota() throws {
+        var (core, _) = try Make.core(SimulatedDisk()) {
+            $0.quotaBytes = 2 << 20
+            $0.localRetention = .init(keepBytes: 1 << 30, keepAge: .seconds(3600))
+        }
+        // Until the quota leaves some blocks, and less than the next batch takes.
+        let largeBytes = 60_000
+        while core.configuration.dataQuotaBytes - core.diskBytes > largeBytes {
+            #expect(fill(&core, count: 1, bytes: 9_000)[0].isAppended)
+        }
+        #expect(core.configuration.dataQuotaBytes - core.diskBytes > 2 * Block.sizeBytes)
+        try uploadAll(&core)
+        #expect(fill(&core, count: 1, bytes: largeBytes)[0].isAppended)
+    }
+
     @Test("the quota rejects data, never control frames, and uploading makes room again")
     func quota() throws {
         let disk = SimulatedDisk()
@@ -118,5 +134,12 @@ struct UploadTests {
         try uploadAll(&core)
         #expect(fill(&core, count: 20).allSatisfy { $0.lsn != nil })
         #expect(core.diskBytes <= quota)
+    }
+}
+
+extension AppendOutcome {
+    fileprivate var isAppended: Bool {
+        if case .appended = self { return true }
+        return false
     }
 }

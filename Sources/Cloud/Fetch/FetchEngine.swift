@@ -16,7 +16,15 @@ final class FetchEngine: Sendable {
     private let readAhead: ReadAhead
     private let jobs: JobRunner
     private let logger: Logger
-    private let failures = Mutex<UInt64>(0)
+    private struct Failures {
+        var count: UInt64 = 0
+        /// Since the last line in the log: consumers ask again at once, and a line for each would bury the others.
+        var unsaid: UInt64 = 0
+        var saidAt: ContinuousClock.Instant?
+    }
+
+    private static let pauseBetweenLines = Duration.seconds(5)
+    private let failures = Mutex(Failures())
 
     init(
         configuration: FetchConfiguration, view: LedgerView, blocks: BlockCache, volume: VolumeReader? = nil,
@@ -32,7 +40,7 @@ final class FetchEngine: Sendable {
         readAhead = ReadAhead(range: configuration.readAheadBytes, view: view)
     }
 
-    var readFailures: UInt64 { failures.withLock { $0 } }
+    var readFailures: UInt64 { failures.withLock { $0.count } }
 
     /// Brings pieces in, several at a time, and says what became of each. Not on the caller's event loop.
     func bringIn(
@@ -76,8 +84,20 @@ final class FetchEngine: Sendable {
     }
 
     private func failed(_ need: FetchNeed, _ error: ReadError) {
-        failures.withLock { $0 += 1 }
+        let now = ContinuousClock.now
+        let unsaid = failures.withLock { failures -> UInt64? in
+            failures.count += 1
+            if let saidAt = failures.saidAt, now - saidAt < Self.pauseBetweenLines {
+                failures.unsaid += 1
+                return nil
+            }
+            failures.saidAt = now
+            defer { failures.unsaid = 0 }
+            return failures.unsaid
+        }
+        guard let unsaid else { return }
         logger.warning(
-            "cannot read stored batches", metadata: ["key": "\(need.extent.objectKey)", "error": "\(error)"])
+            "cannot read stored batches",
+            metadata: ["key": "\(need.extent.objectKey)", "error": "\(error)", "more": "\(unsaid)"])
     }
 }

@@ -22,7 +22,13 @@ final class VolumeUploader: Sendable {
     private let jobs: JobRunner
     private let logger: Logger
     private let abandoned: @Sendable (String) -> Void
-    private let isTrimming = Mutex(false)
+    private enum Trimming {
+        case idle
+        case busy
+        /// Something ended meanwhile: look once more.
+        case busyAndAsked
+    }
+    private let trimming = Mutex(Trimming.idle)
 
     init(
         volume: Volume, store: any ObjectStore, blocks: BlockCache, ledger: Ledger, sequences: ObjectSequences,
@@ -78,14 +84,19 @@ final class VolumeUploader: Sendable {
     }
 
     private func trim() async {
-        guard
-            isTrimming.withLock({ isBusy in
-                defer { isBusy = true }
-                return !isBusy
-            })
-        else { return }
-        await volume.trim()
-        isTrimming.withLock { $0 = false }
+        let mustStart = trimming.withLock { state in
+            defer { state = state == .idle ? .busy : .busyAndAsked }
+            return state == .idle
+        }
+        guard mustStart else { return }
+        var isAsked = true
+        while isAsked {
+            await volume.trim()
+            isAsked = trimming.withLock { state in
+                defer { state = state == .busyAndAsked ? .busy : .idle }
+                return state == .busyAndAsked
+            }
+        }
     }
 
     /// Whatever the ledger still finds in the log: its neighbours changed while the object was written.

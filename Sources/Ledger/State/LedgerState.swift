@@ -101,7 +101,10 @@ extension LedgerState {
             extent.source = .log(volume: id, lsn: lsn)
             extent.objectKey = "volume \(id)"
             extent.position = Int64(lsn)
-        case .marker(let marker): extent.source = .marker(marker)
+        case .marker(let marker):
+            extent.source = .marker(marker)
+            // Two markers at the same offset of two partitions must not pass for one another in a cache.
+            extent.objectKey = "marker of \(marker.producerID)"
         }
         return extent
     }

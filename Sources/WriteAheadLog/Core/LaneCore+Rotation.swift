@@ -12,9 +12,9 @@ extension LaneCore {
     mutating func makeRoom(_ groupBytes: Int) -> Room {
         do throws(DiskError) { try settle() } catch { return failed(error) }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
-        if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes) }
+        if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes, adding: groupBytes) }
         let afterRotation = segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
-        let quota = checkQuota(afterRotation)
+        let quota = checkQuota(afterRotation, adding: groupBytes)
         guard case .ready = quota else { return quota }
         do throws(DiskError) {
             try rotate()
@@ -30,11 +30,14 @@ extension LaneCore {
         return .failed(error.isDiskFull ? .diskFull : .diskFailed(error.description))
     }
 
-    /// Under pressure uploaded segments go although local retention would keep them.
-    private mutating func checkQuota(_ usedBytes: Int) -> Room {
+    /// Under pressure uploaded segments go although local retention would keep them. Whether each entry of the group has room
+    /// is looked at when it is staged.
+    private mutating func checkQuota(_ usedBytes: Int, adding groupBytes: Int) -> Room {
         let least = Block.sizeBytes
         var used = usedBytes
-        while used + least > configuration.dataQuotaBytes, let freed = freeOldest(ignoringRetention: true) {
+        while used + max(least, groupBytes) > configuration.dataQuotaBytes,
+            let freed = freeOldest(ignoringRetention: true)
+        {
             used -= freed
         }
         finishFreeing()
