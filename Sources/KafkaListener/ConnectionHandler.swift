@@ -299,6 +299,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         for response in unsent { response.whenDone?() }
         shared.assemblyBudget.release((held?.assemblyBytes ?? 0) + assembler.grantedBytes)
         held = nil
+        // What the service still works on ends with the connection: nobody would take the answers.
+        connection.closed()
         shared.connectionGone(connection.id)
     }
 
