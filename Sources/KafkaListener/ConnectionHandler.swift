@@ -32,6 +32,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var frameBegan: NIODeadline?
     private var lastActivity: NIODeadline
     private var clock: Scheduled<Void>?
+    /// NIO keeps the first buffer (4 KiB) of a connection for further reads, and makes it larger, as long as nobody else holds
+    /// it. So we hold it: then every read gets a buffer of its own, of the size that suits it, and none stays behind.
+    private var firstRead: ByteBuffer?
 
     init(shared: ListenerShared, connection: KafkaConnection) {
         self.shared = shared
@@ -63,7 +66,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        assembler.append(unwrapInboundIn(data))
+        let bytes = unwrapInboundIn(data)
+        if firstRead == nil { firstRead = bytes }
+        assembler.append(bytes)
         pump()
     }
 
