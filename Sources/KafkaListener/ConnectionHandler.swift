@@ -128,7 +128,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var admitted = false
         while self.context != nil, !isDraining, !waitsForBudget, let frame = held ?? nextFrame(context) {
             held = frame
-            guard hasRoom(for: frame.bytes.readableBytes) else { return admitted }
+            guard hasRoom(for: charged(frame.bytes)) else { return admitted }
             roomFound()
             admitted = true
         }
@@ -154,6 +154,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
             refuse(context, because: "\(error)")
             return nil
         }
+    }
+
+    private func charged(_ frame: ByteBuffer) -> Int {
+        shared.configuration.chargedBytes(frameBytes: frame.readableBytes)
     }
 
     private func hasRoom(for sizeBytes: Int) -> Bool {
@@ -191,7 +195,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func accept(_ frame: ByteBuffer, _ context: ChannelHandlerContext) {
-        let sizeBytes = frame.readableBytes
+        let sizeBytes = charged(frame)
         var body = frame
         lastActivity = context.eventLoop.now
         frameBegan = nil
@@ -207,7 +211,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             pipeline.arrived(
                 request, sizeBytes: sizeBytes, overlaps: api.overlaps, isAwaited: api.isAwaitedAtShutdown)
             shared.counters.requests.count()
-            shared.counters.requestBytes.count(sizeBytes)
+            shared.counters.requestBytes.count(frame.readableBytes)
         } catch {
             shared.requestBudget.release(sizeBytes)
             refuse(context, because: "request header: \(error)")
