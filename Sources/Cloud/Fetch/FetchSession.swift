@@ -76,7 +76,7 @@ final class FetchSession: @unchecked Sendable {
         }
         let granted = engine.allowance.take(upTo: maxBytes)
         let findings = findAll(granted)
-        let bytes = findings.reduce(0) { $0 + ($1.records?.readableBytes ?? 0) }
+        let bytes = findings.reduce(0) { $0 + $1.recordsBytes }
         engine.allowance.giveBack(max(0, granted - bytes))
         let kept = min(granted, bytes)
         let needs = findings.flatMap(\.needs)
@@ -103,7 +103,7 @@ final class FetchSession: @unchecked Sendable {
             var finding = engine.planner.look(
                 item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0),
                 isReadCommitted: isReadCommitted, held: held)
-            let bytes = finding.records?.readableBytes ?? 0
+            let bytes = finding.recordsBytes
             left -= bytes
             found = found || bytes > 0
             guard failed.contains(item.place), !finding.needs.isEmpty else { return finding }
@@ -237,7 +237,7 @@ final class FetchSession: @unchecked Sendable {
         partition.abortedTransactions = finding.aborted?.map {
             FetchResponse.AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset)
         }
-        partition.records = finding.error == .none ? finding.records ?? ByteBuffer() : ByteBuffer()
+        partition.setRecords(finding.error == .none ? finding.records : [])
         return partition
     }
 }
@@ -248,6 +248,7 @@ extension FetchFinding {
         self = finding
         error = .kafkaStorageError
         needs = []
-        records = nil
+        records = []
+        recordsBytes = 0
     }
 }
