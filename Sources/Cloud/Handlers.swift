@@ -87,7 +87,7 @@ struct Handlers: Sendable {
         let loop = connection.eventLoop
         switch request.header.apiKey {
         case .produce: return try produce.handle(request, loop)
-        case .fetch: return try fetch.handle(request, loop)
+        case .fetch: return try fetch.handle(request, on: connection)
         case .listOffsets: return try listOffsets.handle(request, loop)
         case .metadata: return try metadata.handle(request, loop)
         case .initProducerID: return try producerIDs.handle(request, loop)

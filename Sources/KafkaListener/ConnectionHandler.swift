@@ -32,6 +32,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var frameBegan: NIODeadline?
     private var lastActivity: NIODeadline
     private var clock: Scheduled<Void>?
+    /// NIO keeps the first buffer (4 KiB) of a connection for further reads, and makes it larger, as long as nobody else holds
+    /// it. So we hold it: then every read gets a buffer of its own, of the size that suits it, and none stays behind.
+    private var firstRead: ByteBuffer?
 
     init(shared: ListenerShared, connection: KafkaConnection) {
         self.shared = shared
@@ -63,7 +66,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        assembler.append(unwrapInboundIn(data))
+        let bytes = unwrapInboundIn(data)
+        if firstRead == nil { firstRead = bytes }
+        assembler.append(bytes)
         pump()
     }
 
@@ -123,7 +128,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var admitted = false
         while self.context != nil, !isDraining, !waitsForBudget, let frame = held ?? nextFrame(context) {
             held = frame
-            guard hasRoom(for: frame.bytes.readableBytes) else { return admitted }
+            guard hasRoom(for: charged(frame.bytes)) else { return admitted }
             roomFound()
             admitted = true
         }
@@ -149,6 +154,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
             refuse(context, because: "\(error)")
             return nil
         }
+    }
+
+    private func charged(_ frame: ByteBuffer) -> Int {
+        shared.configuration.chargedBytes(frameBytes: frame.readableBytes)
     }
 
     private func hasRoom(for sizeBytes: Int) -> Bool {
@@ -186,7 +195,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func accept(_ frame: ByteBuffer, _ context: ChannelHandlerContext) {
-        let sizeBytes = frame.readableBytes
+        let sizeBytes = charged(frame)
         var body = frame
         lastActivity = context.eventLoop.now
         frameBegan = nil
@@ -202,7 +211,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             pipeline.arrived(
                 request, sizeBytes: sizeBytes, overlaps: api.overlaps, isAwaited: api.isAwaitedAtShutdown)
             shared.counters.requests.count()
-            shared.counters.requestBytes.count(sizeBytes)
+            shared.counters.requestBytes.count(frame.readableBytes)
         } catch {
             shared.requestBudget.release(sizeBytes)
             refuse(context, because: "request header: \(error)")
@@ -299,6 +308,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         for response in unsent { response.whenDone?() }
         shared.assemblyBudget.release((held?.assemblyBytes ?? 0) + assembler.grantedBytes)
         held = nil
+        // What the service still works on ends with the connection: nobody would take the answers.
+        connection.closed()
         shared.connectionGone(connection.id)
     }
 

@@ -11,7 +11,8 @@ public final class KafkaConnection: Sendable {
     /// Our own address as the peer reached it: what to tell a client that asks where we are.
     public let local: SocketAddress?
     public let eventLoop: any EventLoop
-    /// Completes when the connection is gone: drop what waits for it then.
+    /// Completes when the connection is gone. What belongs to one request of many uses ``whenClosed(_:)``, which can be taken
+    /// back.
     public let closeFuture: EventLoopFuture<Void>
 
     private let facts: NIOLoopBoundBox<Facts>
@@ -22,7 +23,12 @@ public final class KafkaConnection: Sendable {
         var softwareName: String?
         var softwareVersion: String?
         var scratch: (any Sendable)?
+        var isClosed = false
+        var lastToken: CloseToken = 0
+        var waiting: [CloseToken: @Sendable () -> Void] = [:]
     }
+
+    public typealias CloseToken = UInt64
 
     /// - Parameter closer: closes the channel; may be called from any thread.
     public init(
@@ -36,6 +42,7 @@ public final class KafkaConnection: Sendable {
         self.closeFuture = closeFuture
         self.facts = .makeBoxSendingValue(Facts(), eventLoop: eventLoop)
         self.closer = closer
+        closeFuture.hop(to: eventLoop).whenComplete { [weak self] _ in self?.closed() }
     }
 
     /// The client id of the newest request, `nil` before the first.
@@ -59,6 +66,27 @@ public final class KafkaConnection: Sendable {
     public var scratch: (any Sendable)? {
         get { facts.value.scratch }
         set { facts.value.scratch = newValue }
+    }
+
+    /// Calls `action` on the event loop once the connection is gone, so that nothing more is done for it; at once where it is
+    /// gone already. A request that ends before takes its action back with ``forget(_:)``.
+    public func whenClosed(_ action: @escaping @Sendable () -> Void) -> CloseToken {
+        facts.value.lastToken += 1
+        let token = facts.value.lastToken
+        if facts.value.isClosed { action() } else { facts.value.waiting[token] = action }
+        return token
+    }
+
+    /// Harmless after the action was called.
+    public func forget(_ token: CloseToken) { facts.value.waiting[token] = nil }
+
+    /// No response will be written any more. Idempotent.
+    func closed() {
+        guard !facts.value.isClosed else { return }
+        facts.value.isClosed = true
+        let waiting = facts.value.waiting.sorted { $0.key < $1.key }
+        facts.value.waiting = [:]
+        for (_, action) in waiting { action() }
     }
 
     /// Closes the connection without answering what is in flight.

@@ -95,10 +95,9 @@ public final class KafkaListener: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 4)
-            .childChannelOption(
-                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: max(1024, configuration.readBytes))
-            )
+            // One buffer is all that NIO then keeps for a connection, see ConnectionHandler.firstRead.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.recvAllocator, value: ReadSizes(readBytesMax: configuration.readBytes))
             .childChannelOption(.writeBufferWaterMark, value: .init(low: high / 2, high: high))
             .childChannelInitializer { [shared] channel in Self.initialize(channel, shared: shared) }
     }

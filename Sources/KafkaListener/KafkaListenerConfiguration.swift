@@ -14,9 +14,11 @@ public struct KafkaListenerConfiguration: Sendable, Equatable {
     /// Connections above it are closed as soon as they are accepted, and counted.
     public var connectionsMax: Int = 2048
 
-    /// Requests of one connection that are read and not yet answered.
-    public var requestsInFlightMax: Int = 64
-    /// Their bytes; one larger frame is let through when it is alone.
+    /// Requests of one connection that are read and not yet answered. A node that answers every 250 ms takes four times as many
+    /// a second of each connection, so this is far above what clients send by themselves (librdkafka: one million, Java: 5); it is
+    /// the bytes that bound memory.
+    public var requestsInFlightMax: Int = 1024
+    /// Their bytes, and ``requestOverheadBytes`` for each; one larger frame is let through when it is alone.
     public var requestBytesInFlightMax: Int = 8 * 1024 * 1024
     /// Bytes of unanswered requests over all connections. A connection that finds no room is not read until there is.
     public var inFlightBytesMax: Int = 64 * 1024 * 1024
@@ -32,12 +34,20 @@ public struct KafkaListenerConfiguration: Sendable, Equatable {
     public var frameTimeout: TimeAmount = .seconds(30)
     /// How long `shutdown` waits for requests in flight.
     public var shutdownTimeout: TimeAmount = .seconds(5)
-    /// Size of one socket read. Fixed: adaptive sizes cost more than they save at a few hundred MB/s.
+    /// Size of one socket read of a busy connection; a quiet one reads 4 KiB.
     public var readBytes: Int = 256 * 1024
 
     public init(host: String = "127.0.0.1", port: Int = 9092) {
         self.host = host
         self.port = port
+    }
+
+    /// What a small request takes besides its frame while it is unanswered: its header, its place in line, its future.
+    static let requestOverheadBytes = 256
+
+    /// What a request counts in the budgets of requests.
+    func chargedBytes(frameBytes: Int) -> Int {
+        min(frameBytes + Self.requestOverheadBytes, max(frameBytes, inFlightBytesMax))
     }
 
     /// A frame above either budget could never be admitted.

@@ -17,6 +17,8 @@ public protocol KafkaService: Sendable {
     ///   responses always leave in request order.
     /// - Returns `nil` inside the future where the protocol wants no response (Produce with acks=0). A failed future
     ///   closes the connection: that is for requests that could not be parsed, all other errors are error codes.
+    /// - After the connection has gone nothing more of it is handed over. A request that waits, or that makes a large
+    ///   response, ends itself then (``KafkaConnection/whenClosed(_:)``); what it answers is dropped.
     func handle(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?>
 }
 

@@ -14,14 +14,16 @@ public final class NullKafkaService: KafkaService {
         self.partitionCount = max(1, partitionCount)
     }
 
-    // Without topic ids: Produce 12 and Metadata 9 name topics by name.
+    // Without topic ids: Produce 12, Fetch 12 and Metadata 9 name topics by name. Fetch is there because librdkafka sends the
+    // message format before 0.11, with a CRC-32 of zlib for each message, to whoever has no Fetch 4.
     public let apis = [
-        SupportedAPI(ProduceRequest.self, maxVersion: 12), SupportedAPI(MetadataRequest.self, maxVersion: 9),
-        SupportedAPI(InitProducerIDRequest.self),
+        SupportedAPI(ProduceRequest.self, maxVersion: 12), SupportedAPI(FetchRequest.self, maxVersion: 12),
+        SupportedAPI(MetadataRequest.self, maxVersion: 9), SupportedAPI(InitProducerIDRequest.self),
     ]
 
     public func handle(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?> {
-        connection.eventLoop.makeCompletedFuture {
+        if request.header.apiKey == .fetch { return fetch(request, on: connection) }
+        return connection.eventLoop.makeCompletedFuture {
             switch request.header.apiKey {
             case .produce: try produce(request)
             case .metadata: try metadata(request, on: connection)
@@ -45,6 +47,31 @@ public final class NullKafkaService: KafkaService {
             return answer
         }
         return try KafkaResponse(response, for: request.header)
+    }
+
+    /// There is never anything, which a consumer is told when its time is up.
+    private func fetch(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?> {
+        do {
+            let message = try request.decode(FetchRequest.self)
+            var response = FetchResponse()
+            response.topics = message.topics.map { topic in
+                var answer = FetchResponse.Topic()
+                answer.name = topic.name
+                answer.partitions = topic.partitions.map { partition in
+                    var answer = FetchResponse.Partition()
+                    answer.index = partition.index
+                    answer.lastStableOffset = 0
+                    answer.logStartOffset = 0
+                    return answer
+                }
+                return answer
+            }
+            let encoded = try KafkaResponse(response, for: request.header)
+            let wait = TimeAmount.milliseconds(Int64(max(0, min(message.maxWaitMs, 60_000))))
+            return connection.eventLoop.scheduleTask(in: wait) { encoded }.futureResult
+        } catch {
+            return connection.eventLoop.makeFailedFuture(error)
+        }
     }
 
     private func metadata(_ request: KafkaRequest, on connection: KafkaConnection) throws(WireError) -> KafkaResponse? {

@@ -37,6 +37,20 @@ public enum ObjectFormat {
 }
 
 extension ByteBuffer {
+    /// Appends `bytes` and continues the CRC-32C with them, in one pass over memory.
+    mutating func append(_ bytes: ByteBuffer, continuing crc: UInt32) -> UInt32 {
+        var crc = crc
+        writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.readableBytes) { space in
+            bytes.withUnsafeReadableBytes { source in
+                if let to = space.baseAddress, let from = source.baseAddress {
+                    crc = cairn_crc32c_copy(crc, to, from, source.count)
+                }
+                return source.count
+            }
+        }
+        return crc
+    }
+
     /// CRC-32C of `length` readable bytes from `index`, both inside the buffer.
     func crc32c(at index: Int, length: Int, continuing crc: UInt32 = 0) -> UInt32 {
         withUnsafeReadableBytes { bytes in

@@ -95,14 +95,17 @@ public struct ObjectWriter: Sendable {
     ) -> Run {
         let position = body.writerIndex
         var offset = pending.firstLocalOffset
+        var crc32c: UInt32 = 0
         for batch in pending.batches {
             let start = body.writerIndex
-            body.writeImmutableBuffer(batch)
-            body.setInteger(offset, at: start)  // the base offset is the first field of a batch
+            body.writeInteger(offset)  // the base offset is the first field of a batch
+            crc32c = body.crc32c(at: start, length: MemoryLayout<Int64>.size, continuing: crc32c)
+            var rest = batch
+            rest.moveReaderIndex(forwardBy: MemoryLayout<Int64>.size)
+            crc32c = body.append(rest, continuing: crc32c)
             // The record count is its last header field, at byte 57; header(of:) has checked it.
             offset += Int64(batch.getInteger(at: batch.readerIndex + 57, as: Int32.self) ?? 0)
         }
-        let crc32c = body.crc32c(at: position, length: body.writerIndex - position)
         return pending.tally.run(
             topic: topic, partition: partition, position: position, firstLocalOffset: pending.firstLocalOffset,
             crc32c: crc32c)

@@ -103,6 +103,15 @@ import Testing
         #expect(answer.topics.first?.partitions.first?.index == 2)
         #expect(answer.topics.first?.partitions.first?.errorCode == ErrorCode.none)
 
+        #expect(service.apis.contains { $0.key == .fetch && $0.minVersion <= 4 }, "librdkafka wants it for magic 2")
+        var fetch = FetchRequest()
+        var wanted = FetchRequest.Topic()
+        wanted.name = "anything"
+        wanted.partitions = [.init()]
+        fetch.topics = [wanted]
+        let empty = try Self.ask(fetch, version: 12, of: service)
+        #expect(empty.topics.first?.partitions.first?.records?.readableBytes == 0)
+
         let first = try Self.ask(InitProducerIDRequest(), version: 4, of: service).producerID
         #expect(try Self.ask(InitProducerIDRequest(), version: 4, of: service).producerID == first + 1)
     }

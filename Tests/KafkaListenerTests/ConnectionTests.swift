@@ -224,11 +224,48 @@ final class Line {
         try line.receive(Self.produce(1, bytes: 500))
         try line.receive(Self.metadata(2))
         try line.channel.close().wait()
-        #expect((500..<600).contains(line.counters.bytesInFlight))
+        let charged = 500 + KafkaListenerConfiguration.requestOverheadBytes
+        #expect((charged..<charged + 100).contains(Int(line.counters.bytesInFlight)))
         line.service.answer(1)
         line.channel.embeddedEventLoop.run()
         #expect(line.counters.bytesInFlight == 0)
         #expect(line.service.correlations == [1])
+    }
+
+    @Test("the service is told when a connection closes, and gets none of the requests that it still had")
+    func closing() throws {
+        let line = try Line()
+        for correlation in 1...4 as ClosedRange<Int32> {
+            try line.receive(Wire.request(key: 1, version: 4, correlation: correlation))
+        }
+        #expect(line.service.correlations == [1], "a fetch is alone in the service")
+        let connection = try #require(line.service.calls.withLockedValue { $0.first?.connection })
+        let told = Atomic<Int>(0)
+        let service = line.service
+        _ = connection.whenClosed {
+            told.add(1, ordering: .relaxed)
+            service.answer(1, with: .some(nil))  // as a fetch does that ends itself
+        }
+        let forgotten = connection.whenClosed { told.add(100, ordering: .relaxed) }
+        connection.forget(forgotten)
+        #expect(told.load(ordering: .relaxed) == 0)
+        try line.channel.close().wait()
+        line.channel.embeddedEventLoop.run()
+        #expect(told.load(ordering: .relaxed) == 1)
+        #expect(line.service.correlations == [1])
+        #expect(line.counters.bytesInFlight == 0)
+        _ = connection.whenClosed { told.add(10, ordering: .relaxed) }
+        #expect(told.load(ordering: .relaxed) == 11, "told at once when it has gone already")
+    }
+
+    @Test("hundreds of small produces of one connection are in the service at once, and the bytes bound them")
+    func smallProduces() throws {
+        let line = try Line()
+        for correlation in 1...600 as ClosedRange<Int32> { try line.receive(Self.produce(correlation)) }
+        #expect(line.service.correlations.count == 600)
+        let bounded = try Line { $0.requestBytesInFlightMax = 100_000 }
+        for correlation in 1...600 as ClosedRange<Int32> { try bounded.receive(Self.produce(correlation)) }
+        #expect((300..<380).contains(bounded.service.correlations.count), "each counts 256 bytes besides its own")
     }
 
     @Test("a client that takes no responses is handed no further requests")

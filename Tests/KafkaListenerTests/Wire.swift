@@ -54,6 +54,7 @@ enum Wire {
 final class ScriptedService: KafkaService {
     struct Call {
         let request: KafkaRequest
+        let connection: KafkaConnection
         let promise: EventLoopPromise<KafkaResponse?>
         var correlation: Int32 { request.header.correlationID }
     }
@@ -73,7 +74,7 @@ final class ScriptedService: KafkaService {
 
     func handle(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?> {
         let promise = connection.eventLoop.makePromise(of: KafkaResponse?.self)
-        calls.withLockedValue { $0.append(Call(request: request, promise: promise)) }
+        calls.withLockedValue { $0.append(Call(request: request, connection: connection, promise: promise)) }
         if answersAtOnce { promise.succeed(Wire.response(to: request.header.correlationID)) }
         return promise.futureResult
     }

@@ -132,6 +132,42 @@ struct WireTests {
         #expect(address(back.topics[0].partitions[0].records!) < address(frame) + total)
     }
 
+    @Test("records in several slices are the same bytes as in one, and go out by reference", arguments: [4, 12, 18])
+    func slices(version: Int16) throws {
+        let random = SeededRandom(seed: 2)
+        let header = RequestHeader(apiKey: .fetch, apiVersion: version, correlationID: 1, clientID: nil)
+        let whole = random.withBytes(30_000)
+        for cuts in [[], [0], [1], [10_000, 20_000], [4_096, 4_100, 4_200, 12_000], [29_999], [30_000]] {
+            let bounds = [0] + cuts + [30_000]
+            let slices = zip(bounds, bounds.dropFirst()).map { whole.getSlice(at: $0, length: $1 - $0)! }
+            var partition = FetchResponse.Partition()
+            partition.setRecords(slices)
+            #expect(partition.recordsBytes == 30_000)
+            var joined = partition
+            joined.setRecords([whole])
+            func frame(_ partition: FetchResponse.Partition) throws -> [ByteBuffer] {
+                var topic = FetchResponse.Topic()
+                topic.partitions = [partition, partition]
+                var response = FetchResponse()
+                response.topics = [topic]
+                return try WireFrame.response(response, for: header)
+            }
+            let (chunks, expected) = (try frame(partition), try frame(joined))
+            func all(_ chunks: [ByteBuffer]) -> ByteBuffer {
+                chunks.reduce(into: ByteBuffer()) { $0.writeImmutableBuffer($1) }
+            }
+            #expect(all(chunks) == all(expected))
+            for slice in slices where slice.readableBytes >= WireWriter.referenceBytesMin {
+                #expect(chunks.filter { address($0) == address(slice) }.count == 2)
+            }
+            var bytes = all(chunks)
+            bytes.moveReaderIndex(forwardBy: 4)
+            let back = try WireFrame.decodeResponse(to: FetchRequest.self, version: version, from: bytes).response
+            #expect(back.topics[0].partitions.map(\.records) == [whole, whole])
+            #expect(back.topics[0].partitions[1].moreRecords.isEmpty)
+        }
+    }
+
     @Test("null is refused where the version has none, reading and writing")
     func nulls() {
         var request = MetadataRequest()

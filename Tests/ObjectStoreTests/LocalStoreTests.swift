@@ -45,6 +45,22 @@ struct DirectoryStoreTests {
         try await checkConformance(DirectoryStore(root: directory.path), prefix: "c/")
     }
 
+    @Test("a large object is the same from a disk and from memory", arguments: ["/tmp", "/dev/shm"])
+    func large(place: String) async throws {
+        let root = place + "/cairn-large-" + String(UInt64.random(in: .min ... .max), radix: 16)
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        let store = try DirectoryStore(root: root)
+        let body = bytes((5 << 20) + 777)
+        guard case .created(let etag) = try await store.put("large", body, ifAbsent: true) else {
+            Issue.record("not created")
+            return
+        }
+        #expect(try await store.get("large") == body)
+        #expect(try await store.head("large")?.etag == etag)
+        #expect(try await store.put("large", bytes(300 << 10), ifAbsent: false) != .alreadyExists)
+        #expect(try await store.get("large") == bytes(300 << 10))
+    }
+
     @Test("objects outlive the store, and its parents are made")
     func reopen() async throws {
         let root = directory.path + "/deep/er"

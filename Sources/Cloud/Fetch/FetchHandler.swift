@@ -8,15 +8,18 @@ struct FetchHandler: Sendable {
     let engine: FetchEngine
     let view: LedgerView
 
-    func handle(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+    func handle(
+        _ request: KafkaRequest, on connection: KafkaConnection
+    ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let fetch = try request.decode(FetchRequest.self)
         if fetch.sessionID != 0 {
             var response = FetchResponse()
             response.errorCode = .fetchSessionIdNotFound
-            return request.answer(response, on: loop)
+            return request.answer(response, on: connection.eventLoop)
         }
         let items = fetch.topics.flatMap { self.items(of: $0, version: request.header.apiVersion) }
-        return FetchSession(engine: engine, request: request, fetch: fetch, items: items, loop: loop).start()
+        return FetchSession(engine: engine, request: request, fetch: fetch, items: items, connection: connection)
+            .start()
     }
 
     private func items(of topic: FetchRequest.Topic, version: Int16) -> [FetchItem] {

@@ -24,7 +24,9 @@ struct FetchFinding: Sendable {
     var lastStable: Int64 = -1
     /// For `read_committed` only.
     var aborted: [AbortedTransaction]?
-    var records: ByteBuffer?
+    /// Slices that follow each other.
+    var records: [ByteBuffer] = []
+    var recordsBytes = 0
     /// Where the next fetch will go on.
     var nextOffset: Int64
     /// There is more data, and it is not in memory.
@@ -114,14 +116,15 @@ struct FetchPlanner: Sendable {
                     let slice = piece.slice(
                         from: offset, before: end, bytesMax: room, atLeastOne: atLeastOne && gathered.bytes == 0)
                 else { break search }
-                gathered.add(slice.bytes)
+                gathered.add(slice.bytes, of: piece)
                 offset = slice.next
                 // The piece goes on: it was cut at the limit.
                 if piece.index(holding: offset) < piece.batches.count { break search }
                 offset = piece.endOffset
             }
         }
-        finding.records = gathered.joined()
+        finding.recordsBytes = gathered.bytes
+        finding.records = gathered.slices()
         finding.nextOffset = offset
     }
 
@@ -144,20 +147,35 @@ struct HeldPieces: Sendable {
     }
 }
 
-/// Slices for one partition: a single one is passed on as it is, several are copied together.
+/// Slices for one partition. They go out by reference, save small ones: a slice keeps its whole piece in memory until a slow
+/// client has taken it, and counts by its own bytes only.
 private struct Gathered {
-    private var slices: [ByteBuffer] = []
+    /// The share of a piece below which a slice is copied.
+    private static let shareMin = 4
+
+    private var parts: [ByteBuffer] = []
+    private var copied = ByteBuffer()
     private(set) var bytes = 0
 
-    mutating func add(_ slice: ByteBuffer) {
-        slices.append(slice)
-        bytes += slice.readableBytes
+    mutating func add(_ slice: ByteBuffer, of piece: Piece) {
+        let size = slice.readableBytes
+        bytes += size
+        if size >= WireWriter.referenceBytesMin, size * Self.shareMin >= piece.bytes.readableBytes {
+            endCopy()
+            parts.append(slice)
+        } else {
+            copied.writeImmutableBuffer(slice)
+        }
     }
 
-    func joined() -> ByteBuffer? {
-        guard slices.count > 1 else { return slices.first }
-        var whole = ByteBufferAllocator().buffer(capacity: bytes)
-        for slice in slices { whole.writeImmutableBuffer(slice) }
-        return whole
+    mutating func slices() -> [ByteBuffer] {
+        endCopy()
+        return parts
+    }
+
+    private mutating func endCopy() {
+        guard copied.readableBytes > 0 else { return }
+        parts.append(copied)
+        copied = ByteBuffer()
     }
 }

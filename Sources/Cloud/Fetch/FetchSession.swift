@@ -6,7 +6,8 @@ import NIOCore
 /// One Fetch request, from its first look to its answer. Holds no thread while it waits.
 ///
 /// Looks at its partitions; answers when there is enough, when something is wrong, or when time is up; else waits for a
-/// commit in one of them (``PartitionWatchers``), or for pieces that must come from the store first.
+/// commit in one of them (``PartitionWatchers``), or for pieces that must come from the store first. Ends without an answer
+/// when the connection closes: a thousand clients that ask for everything and go must not have it all built for them.
 ///
 /// `@unchecked Sendable`: confined to `loop`; callbacks from elsewhere only hop there.
 final class FetchSession: @unchecked Sendable {
@@ -16,6 +17,7 @@ final class FetchSession: @unchecked Sendable {
     private let items: [FetchItem]
     private let minBytes: Int
     private let maxBytes: Int
+    private let connection: KafkaConnection
     private let loop: any EventLoop
     private let deadline: NIODeadline
     private let storeDeadline: NIODeadline
@@ -26,18 +28,24 @@ final class FetchSession: @unchecked Sendable {
     private var failed: Set<TopicPartition> = []
     private var heldBytes = 0
     private var watch: PartitionWatchers.Token?
+    private var close: KafkaConnection.CloseToken?
     private var timer: Scheduled<Void>?
+    private var loadTimeout: Scheduled<Void>?
     private var isLoading = false
     private var isDone = false
 
     /// Pause before another look while other responses use all of the memory for responses.
     private static let crowdedPause = TimeAmount.milliseconds(20)
 
-    init(engine: FetchEngine, request: KafkaRequest, fetch: FetchRequest, items: [FetchItem], loop: any EventLoop) {
+    init(
+        engine: FetchEngine, request: KafkaRequest, fetch: FetchRequest, items: [FetchItem],
+        connection: KafkaConnection
+    ) {
         self.engine = engine
         self.request = request
         self.items = items
-        self.loop = loop
+        self.connection = connection
+        loop = connection.eventLoop
         isReadCommitted = fetch.isolationLevel == 1
         minBytes = Int(max(0, fetch.minBytes))
         maxBytes = min(Int(max(0, fetch.maxBytes)), engine.configuration.responseBytesMax)
@@ -48,6 +56,7 @@ final class FetchSession: @unchecked Sendable {
     }
 
     func start() -> EventLoopFuture<KafkaResponse?> {
+        close = connection.whenClosed { [self] in connectionClosed() }
         look()
         return promise.futureResult
     }
@@ -67,7 +76,7 @@ final class FetchSession: @unchecked Sendable {
         }
         let granted = engine.allowance.take(upTo: maxBytes)
         let findings = findAll(granted)
-        let bytes = findings.reduce(0) { $0 + ($1.records?.readableBytes ?? 0) }
+        let bytes = findings.reduce(0) { $0 + $1.recordsBytes }
         engine.allowance.giveBack(max(0, granted - bytes))
         let kept = min(granted, bytes)
         let needs = findings.flatMap(\.needs)
@@ -94,7 +103,7 @@ final class FetchSession: @unchecked Sendable {
             var finding = engine.planner.look(
                 item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0),
                 isReadCommitted: isReadCommitted, held: held)
-            let bytes = finding.records?.readableBytes ?? 0
+            let bytes = finding.recordsBytes
             left -= bytes
             found = found || bytes > 0
             guard failed.contains(item.place), !finding.needs.isEmpty else { return finding }
@@ -119,10 +128,12 @@ final class FetchSession: @unchecked Sendable {
         isLoading = true
         let affordable = reserveHeld(needs)
         let timeout = loop.scheduleTask(deadline: storeDeadline) { [self] in
+            loadTimeout = nil
             // Still on its way: it will be there for the next fetch.
             failed.formUnion(items.map(\.place))
             finishLoading()
         }
+        loadTimeout = timeout
         engine.bringIn(affordable) { [self] results in
             loop.execute {
                 timeout.cancel()
@@ -132,7 +143,7 @@ final class FetchSession: @unchecked Sendable {
     }
 
     private func loaded(_ results: [(FetchNeed, Result<Piece, ReadError>)]) {
-        guard !isDone else { return }
+        guard !isDone else { return giveBackHeld() }
         for (need, result) in results {
             switch result {
             case .success(let piece): held.add(piece, of: need.extent)
@@ -144,9 +155,13 @@ final class FetchSession: @unchecked Sendable {
 
     private func finishLoading() {
         isLoading = false
+        giveBackHeld()
+        look()
+    }
+
+    private func giveBackHeld() {
         engine.allowance.giveBack(heldBytes)
         heldBytes = 0
-        look()
     }
 
     /// Pieces on their way for this fetch count like a response. Returns those that there is room for; one at least, or a
@@ -170,12 +185,28 @@ final class FetchSession: @unchecked Sendable {
         }.map(\.place)
     }
 
-    // MARK: Answering
+    // MARK: Ends
 
-    private func answer(_ findings: [FetchFinding], _ keptBytes: Int) {
+    /// Nobody would take an answer.
+    private func connectionClosed() {
+        guard !isDone else { return }
+        end()
+        promise.succeed(nil)
+    }
+
+    private func end() {
         isDone = true
         timer?.cancel()
+        loadTimeout?.cancel()
         if let watch { engine.watchers.cancel(watch) }
+        if let close { connection.forget(close) }
+        held = HeldPieces()
+        // Pieces still on their way stay counted until they are here.
+        if !isLoading { giveBackHeld() }
+    }
+
+    private func answer(_ findings: [FetchFinding], _ keptBytes: Int) {
+        end()
         var response = FetchResponse()
         var topic = FetchResponse.Topic()
         for (item, finding) in zip(items, findings) {
@@ -206,7 +237,7 @@ final class FetchSession: @unchecked Sendable {
         partition.abortedTransactions = finding.aborted?.map {
             FetchResponse.AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset)
         }
-        partition.records = finding.error == .none ? finding.records ?? ByteBuffer() : ByteBuffer()
+        partition.setRecords(finding.error == .none ? finding.records : [])
         return partition
     }
 }
@@ -217,6 +248,7 @@ extension FetchFinding {
         self = finding
         error = .kafkaStorageError
         needs = []
-        records = nil
+        records = []
+        recordsBytes = 0
     }
 }

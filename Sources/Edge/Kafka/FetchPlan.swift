@@ -91,7 +91,7 @@ extension FetchPlan {
             answer.topicID = topic.id
             for partition in topic.partitions {
                 let read = read(partition, roomBytes: bytesMax - result.bytes, isFirst: result.bytes == 0)
-                result.bytes += read.records?.readableBytes ?? 0
+                result.bytes += read.recordsBytes
                 if read.errorCode != .none { result.hasError = true }
                 answer.partitions.append(read)
             }
@@ -173,17 +173,42 @@ extension FetchResponse.Partition {
             errorCode = .unsupportedCompressionType
             return
         }
-        if let first = batches.first, batches.count == 1, first.batch.readableBytes <= roomBytes ?? .max {
-            records = first.batch
-            return
-        }
-        var all = ByteBuffer()
-        all.reserveCapacity(batches.reduce(0) { $0 + $1.batch.readableBytes })
+        var gathered = GatheredBatches()
         for batch in batches {
             // What does not fit ends the answer: a smaller one behind it would leave a hole.
-            guard all.readableBytes + batch.batch.readableBytes <= roomBytes ?? .max else { break }
-            all.writeImmutableBuffer(batch.batch)
+            guard gathered.bytes + batch.batch.readableBytes <= roomBytes ?? .max else { break }
+            gathered.add(batch.batch, isAlone: batches.count == 1)
         }
-        records = all
+        setRecords(gathered.slices())
+    }
+}
+
+/// Batches of one partition: large ones go out by reference, small ones are copied together, since each slice of a group of
+/// batches keeps the whole group in memory until the client has taken it.
+private struct GatheredBatches {
+    private static let referenceBytesMin = 16 << 10
+    private var parts: [ByteBuffer] = []
+    private var copied = ByteBuffer()
+    private(set) var bytes = 0
+
+    mutating func add(_ batch: ByteBuffer, isAlone: Bool) {
+        bytes += batch.readableBytes
+        if isAlone || batch.readableBytes >= Self.referenceBytesMin {
+            endCopy()
+            parts.append(batch)
+        } else {
+            copied.writeImmutableBuffer(batch)
+        }
+    }
+
+    mutating func slices() -> [ByteBuffer] {
+        endCopy()
+        return parts
+    }
+
+    private mutating func endCopy() {
+        guard copied.readableBytes > 0 else { return }
+        parts.append(copied)
+        copied = ByteBuffer()
     }
 }

@@ -51,8 +51,20 @@ public struct FetchResponse: WireMessage {
         public var preferredReadReplica: Int32 = -1
         /// Batches back to back. Large ones are sent by reference. "None" is empty: brokers of Kafka never send null.
         public var records: ByteBuffer? = ByteBuffer()
+        /// What follows ``records`` on the wire: a partition's batches from several places need no copy to be sent. A
+        /// response that was read has all in ``records``.
+        public var moreRecords: [ByteBuffer] = []
+
+        /// Of all records.
+        public var recordsBytes: Int { moreRecords.reduce(records?.readableBytes ?? 0) { $0 + $1.readableBytes } }
 
         public init() {}
+
+        /// Records in slices that are sent one after the other.
+        public mutating func setRecords(_ slices: [ByteBuffer]) {
+            records = slices.first ?? ByteBuffer()
+            moreRecords = Array(slices.dropFirst())
+        }
 
         public mutating func fields(_ wire: inout some WireCoder) throws(WireError) {
             try wire.integer(&index)
@@ -62,7 +74,7 @@ public struct FetchResponse: WireMessage {
             if wire.version >= 5 { try wire.integer(&logStartOffset) }
             try wire.nullableArray(&abortedTransactions)
             if wire.version >= 11 { try wire.integer(&preferredReadReplica) }
-            try wire.records(&records)
+            try wire.records(&records, more: &moreRecords)
             try taggedFields(&wire)
         }
 

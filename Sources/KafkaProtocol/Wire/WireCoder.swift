@@ -16,6 +16,8 @@ public protocol WireCoder {
     mutating func text(_ value: inout String?, nullable: Bool) throws(WireError)
     /// With a length of four bytes, or compact. A reader gives a slice of the frame.
     mutating func blob(_ value: inout ByteBuffer?, nullable: Bool) throws(WireError)
+    /// One blob in pieces, on the wire as if they were joined: `first` and, unless that is null, `more`. A reader gives one piece.
+    mutating func blob(_ first: inout ByteBuffer?, more: inout [ByteBuffer], nullable: Bool) throws(WireError)
     /// A count of four bytes, or compact, and then `each` for one element after the other.
     mutating func elements<Element>(
         _ values: inout [Element]?, nullable: Bool, empty: Element,
@@ -57,8 +59,20 @@ extension WireCoder {
         value = blob ?? ByteBuffer()
     }
 
+    /// Of a coder that gives one piece.
+    public mutating func blob(
+        _ first: inout ByteBuffer?, more: inout [ByteBuffer], nullable: Bool
+    ) throws(WireError) {
+        try blob(&first, nullable: nullable)
+        more = []
+    }
+
     /// Record batches back to back.
     mutating func records(_ value: inout ByteBuffer?) throws(WireError) { try blob(&value, nullable: true) }
+
+    mutating func records(_ first: inout ByteBuffer?, more: inout [ByteBuffer]) throws(WireError) {
+        try blob(&first, more: &more, nullable: true)
+    }
 
     mutating func array<Element: WireMessage>(_ values: inout [Element]) throws(WireError) {
         var some: [Element]? = values

@@ -57,12 +57,17 @@ public struct WireWriter: WireCoder {
 
     public mutating func blob(_ value: inout ByteBuffer?, nullable: Bool) throws(WireError) {
         try writeLength(value?.readableBytes, nullable: nullable)
-        guard let value else { return }
-        if value.readableBytes < Self.referenceBytesMin {
-            open.writeImmutableBuffer(value)
-        } else {
-            append(chunk: value)
-        }
+        if let value { append(part: value) }
+    }
+
+    public mutating func blob(
+        _ first: inout ByteBuffer?, more: inout [ByteBuffer], nullable: Bool
+    ) throws(WireError) {
+        precondition(first != nil || more.isEmpty, "null with \(more.count) more pieces")
+        let length = first.map { more.reduce($0.readableBytes) { $0 + $1.readableBytes } }
+        try writeLength(length, nullable: nullable)
+        if let first { append(part: first) }
+        for part in more { append(part: part) }
     }
 
     public mutating func elements<Element>(
@@ -107,10 +112,16 @@ public struct WireWriter: WireCoder {
         for chunk in tag.content { open.writeImmutableBuffer(chunk) }
     }
 
-    private mutating func append(chunk: ByteBuffer) {
-        if open.readableBytes > 0 { closed.append(open) }
-        closed.append(chunk)
-        open = ByteBufferAllocator().buffer(capacity: 256)
+    private mutating func append(part: ByteBuffer) {
+        guard part.readableBytes >= Self.referenceBytesMin else {
+            open.writeImmutableBuffer(part)
+            return
+        }
+        if open.readableBytes > 0 {
+            closed.append(open)
+            open = ByteBufferAllocator().buffer(capacity: 256)
+        }
+        closed.append(part)
     }
 
     /// Four bytes, or compact: the length plus one, 0 for null.

@@ -5,6 +5,7 @@ import NIOCore
 struct DirectoryFiles: Sendable {
     /// No slash at its end.
     let root: String
+    private let writer = DirectWriter()
     private var temporary: String { root + "/" + ObjectKey.reservedElement + "/temporary" }
 
     /// A parent directory may be removed between making it and linking into it, once by every concurrent `delete`.
@@ -47,7 +48,9 @@ struct DirectoryFiles: Sendable {
         if ifAbsent, try exists(key) { return .alreadyExists }
         let file = try temporaryFile(.put, key: key)
         defer { unlink(file.path) }
-        guard body.withUnsafeReadableBytes({ file.open.write($0) }) else { throw fileError(.put, key, "write") }
+        guard body.withUnsafeReadableBytes({ writer.write($0, to: file.open) }) else {
+            throw fileError(.put, key, "write")
+        }
         guard fsync(file.open.descriptor) == 0 else { throw fileError(.put, key, "fsync") }
         guard try publish(file.path, key: key, ifAbsent: ifAbsent) else {
             if try exists(key) { return .alreadyExists }

@@ -7,6 +7,7 @@ public import NIOPosix
 /// - Layout: key `a/b/c` is the file `root/a/b/c`; files being written are under `root/.cairn/temporary`. So a key cannot be also
 ///   the directory of another key (`a` beside `a/b`): such a `put` is `.invalid`.
 /// - Atomicity: a body is written to a temporary file and synced, then appears whole by `link` (create-only) or `rename`.
+/// - Page cache: bodies of 256 KiB and more go past it where the file system can (``DirectWriter``), so they are not in it when read.
 /// - Durability: `put` and `delete` return after the directory and those above it are synced; `alreadyExists` likewise, since the
 ///   one who created the object may not have come that far.
 /// - Sharing: several processes on one machine may use one root at once; two machines over a network file system may not.

@@ -24,6 +24,20 @@ struct OpenFile: ~Copyable {
         return fstat(descriptor, &facts) == 0 ? facts : nil
     }
 
+    /// Whether writes bypass the page cache from now on; false where the file system does not do it.
+    borrowing func setDirect(_ isDirect: Bool) -> Bool {
+        fcntl(descriptor, F_SETFL, isDirect ? Self.direct : 0) == 0
+    }
+
+    /// `O_DIRECT` of the kernel's asm/fcntl.h. Glibc hides it behind `_GNU_SOURCE`.
+    private static let direct: Int32 = {
+        #if arch(arm64) || arch(arm)
+            0o200000
+        #else
+            0o40000
+        #endif
+    }()
+
     /// Writes all of `bytes`; false on failure.
     borrowing func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var rest = bytes

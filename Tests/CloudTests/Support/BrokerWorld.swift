@@ -87,14 +87,7 @@ final class BrokerWorld: Sendable {
         _ request: Request, version: Int16? = nil, clientID: String? = "test"
     ) async throws -> Request.Response? {
         let version = version ?? Request.versions.upperBound
-        let header = RequestHeader(
-            apiKey: Request.apiKey, apiVersion: version, correlationID: 7, clientID: clientID)
-        let frame = try WireFrame.request(request, version: version, correlationID: 7, clientID: clientID)
-        var bytes = ByteBuffer()
-        for chunk in frame { bytes.writeImmutableBuffer(chunk) }
-        bytes.moveReaderIndex(forwardBy: 4)
-        _ = try RequestHeader(reading: &bytes)
-        let parsed = KafkaRequest(header: header, body: bytes, receivedNs: 0)
+        let parsed = try Self.parsed(request, version: version, clientID: clientID)
         let (broker, connection) = (broker, connection)
         let response = try await connection.eventLoop.flatSubmit { broker.handle(parsed, on: connection) }.get()
         guard let response else { return nil }
@@ -103,6 +96,20 @@ final class BrokerWorld: Sendable {
         response.whenDone?()
         answer.moveReaderIndex(forwardBy: 4)
         return try WireFrame.decodeResponse(to: Request.self, version: version, from: answer).response
+    }
+
+    /// A request as the listener hands it over.
+    static func parsed<Request: RequestMessage>(
+        _ request: Request, version: Int16, clientID: String? = "test"
+    ) throws -> KafkaRequest {
+        let header = RequestHeader(
+            apiKey: Request.apiKey, apiVersion: version, correlationID: 7, clientID: clientID)
+        let frame = try WireFrame.request(request, version: version, correlationID: 7, clientID: clientID)
+        var bytes = ByteBuffer()
+        for chunk in frame { bytes.writeImmutableBuffer(chunk) }
+        bytes.moveReaderIndex(forwardBy: 4)
+        _ = try RequestHeader(reading: &bytes)
+        return KafkaRequest(header: header, body: bytes, receivedNs: 0)
     }
 
     /// The same where an answer must come.
