@@ -97,7 +97,7 @@ let package = Package(
             [
                 "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog", nioCore,
                 nioPosix, nioConcurrency, logging, deque,
-            ], tests: [nioEmbedded])
+            ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [
             .executableTarget(

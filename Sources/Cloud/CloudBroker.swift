@@ -20,6 +20,8 @@ public final class CloudBroker: KafkaService {
     let batcher: ProduceBatcher
     let groups: GroupService
     let retention: Retention
+    let housekeeper: Housekeeper
+    let store: CountingStore
     /// The node's own log, if it has one.
     let volume: Volume?
     private let uploader: VolumeUploader?
@@ -45,15 +47,17 @@ public final class CloudBroker: KafkaService {
                 configuration.volume, nodeID: configuration.nodeID, nodeEpoch: epoch, ledger: ledger, world: world,
                 timerLoop: loop, logger: logger)
         }
-        return CloudBroker(configuration, ledger, store, world, loop, nodeEpoch: epoch, volume, logger)
+        return CloudBroker(
+            configuration, ledger, CountingStore(store), world, loop, nodeEpoch: epoch, volume, logger)
     }
 
     private init(
-        _ configuration: CloudConfiguration, _ ledger: Ledger, _ store: any ObjectStore, _ world: CloudWorld,
+        _ configuration: CloudConfiguration, _ ledger: Ledger, _ store: CountingStore, _ world: CloudWorld,
         _ loop: any EventLoop, nodeEpoch: Int64, _ volume: Volume?, _ logger: Logger
     ) {
         self.configuration = configuration
         self.ledger = ledger
+        self.store = store
         self.world = world
         self.nodeEpoch = nodeEpoch
         self.logger = logger
@@ -80,6 +84,12 @@ public final class CloudBroker: KafkaService {
                 nodeID: configuration.nodeID, nodeEpoch: nodeEpoch, world: world, jobs: jobs, logger: logger,
                 abandoned: { retention.abandon($0) })
         }
+        housekeeper = Housekeeper(
+            configuration: configuration.housekeeping, topics: configuration.topics, store: store,
+            rewriter: ObjectRewriter(
+                store: store, ledger: ledger, sequences: sequences, nodeID: configuration.nodeID,
+                nodeEpoch: nodeEpoch, world: world, abandoned: { retention.abandon($0) }),
+            now: now, logger: logger)
         timeouts = TransactionTimeouts(
             ledger: ledger, configuration: configuration.transactions, world: world, logger: logger)
         groups = GroupService(configuration: configuration.groups, timerLoop: loop)
@@ -103,7 +113,7 @@ public final class CloudBroker: KafkaService {
 
     // MARK: Running
 
-    /// Works until the task is cancelled: jobs of requests, adoption by listing, retention.
+    /// Works until the task is cancelled: jobs of requests, adoption by listing, retention, housekeeping.
     /// Call `shutdown` before, so that what clients have sent is answered.
     public func run() async {
         uploader?.start()
@@ -111,6 +121,8 @@ public final class CloudBroker: KafkaService {
             group.addTask { await self.jobs.run() }
             group.addTask { await self.reconcileForever() }
             group.addTask { await self.retainForever() }
+            group.addTask { await self.scrubForever() }
+            group.addTask { await self.housekeepForever() }
             group.addTask { await self.endOverdueForever() }
         }
         groups.stop()
@@ -159,6 +171,15 @@ public final class CloudBroker: KafkaService {
             await retention.round()
             guard await pause(configuration.retention.interval) else { return }
         }
+    }
+
+    private func scrubForever() async {
+        while await pause(configuration.retention.scrubInterval) { await retention.scrub() }
+    }
+
+    private func housekeepForever() async {
+        guard configuration.housekeeping.isEnabled else { return }
+        while await pause(configuration.housekeeping.interval) { await housekeeper.round() }
     }
 
     private func pause(_ amount: TimeAmount) async -> Bool {

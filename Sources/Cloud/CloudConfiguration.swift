@@ -19,6 +19,7 @@ public struct CloudConfiguration: Sendable, Equatable {
     public var fetch = FetchConfiguration()
     public var adoption = AdoptionConfiguration()
     public var retention = RetentionConfiguration()
+    public var housekeeping = HousekeepingConfiguration()
     public var transactions = TransactionConfiguration()
     /// The node's own log, for topics of `cairn.ack=wal`.
     public var volume = VolumeConfiguration()
@@ -113,6 +114,8 @@ public struct RetentionConfiguration: Sendable, Equatable {
     public var interval: TimeAmount = .seconds(60)
     /// An object is deleted so long after nothing named it any more, by this process's monotonic clock.
     public var grace: TimeAmount = .minutes(10)
+    /// Between two listings of all cloud objects, for those that nobody will ever name: slow, and a LIST per thousand objects.
+    public var scrubInterval: TimeAmount = .hours(6)
     /// Objects deleted in one request, partitions moved in one command.
     public var chunk = 500
     /// A producer that wrote nothing for so long is forgotten: producer.id.expiration.ms.

@@ -1,4 +1,5 @@
 public import Ledger
+public import ObjectStore
 
 /// What the broker is doing now, for pages, metrics and the live screen. A snapshot of about one moment.
 public struct CloudStatus: Sendable, Equatable {
@@ -26,6 +27,9 @@ public struct CloudStatus: Sendable, Equatable {
     /// Per lane of each site: through what it is visible to consumers.
     public var lanes: [LaneStatus] = []
     public var retention = RetentionCounts()
+    public var housekeeping = HousekeepingCounts()
+    /// What this node has asked of the store since its start.
+    public var store = StoreCounts()
     public var groups = 0
     public var groupMembers = 0
     /// Long polls that wait now.
@@ -71,6 +75,8 @@ extension CloudBroker {
         status.adoption = adopter.counts
         status.lanes = adopter.lanes()
         status.retention = retention.counts
+        status.housekeeping = housekeeper.counts
+        status.store = store.counts
         let groups = groups.counts
         status.groups = groups.groups
         status.groupMembers = groups.members

@@ -1,7 +1,9 @@
-/// Who made an object: a gateway (`site`) or a cloud node (`cloud`).
+/// Who made an object: a gateway (`site`) or a cloud node (the others).
 public enum ObjectKind: UInt8, Sendable, Hashable {
     case site = 1
     case cloud = 2
+    /// A cloud object whose batches hold the offsets that consumers see, which need not be dense: what compaction left.
+    case cloudWithOffsets = 3
 }
 
 /// What an object says about itself. It stands at the start of the object and once more in the footer.
@@ -54,11 +56,18 @@ public struct ObjectHeader: Sendable, Hashable {
         ObjectHeader(kind: .cloud, nodeID: nodeID, epoch: epoch, sequence: sequence, createdMs: createdMs)
     }
 
+    /// The same for an object whose batches hold their offsets.
+    public static func cloudWithOffsets(
+        nodeID: String, epoch: UInt64, sequence: UInt64, createdMs: Int64
+    ) -> ObjectHeader {
+        ObjectHeader(kind: .cloudWithOffsets, nodeID: nodeID, epoch: epoch, sequence: sequence, createdMs: createdMs)
+    }
+
     /// The key under which this object belongs, or nil if one of its names cannot be part of a key.
     public var key: String? {
         switch kind {
         case .site: SiteObjectKey(site: site, incarnation: incarnation, lane: lane, sequence: sequence)?.key
-        case .cloud: CloudObjectKey(nodeID: nodeID, epoch: epoch, sequence: sequence)?.key
+        case .cloud, .cloudWithOffsets: CloudObjectKey(nodeID: nodeID, epoch: epoch, sequence: sequence)?.key
         }
     }
 }

@@ -58,8 +58,11 @@ public enum ObjectReader {
 
     /// Checks the bytes of one run down to every batch's CRC, and that they are what the footer says.
     ///
-    /// Returns the headers of its batches, whose base offsets are dense from `run.firstLocalOffset`.
-    public static func verify(run: Run, bytes: ByteBuffer) throws(ObjectFormatError) -> [RecordBatchHeader] {
+    /// Returns the headers of its batches, whose base offsets are dense from `run.firstLocalOffset`, or only rise where the
+    /// object's kind is `cloudWithOffsets`.
+    public static func verify(
+        run: Run, bytes: ByteBuffer, holdsOffsets: Bool = false
+    ) throws(ObjectFormatError) -> [RecordBatchHeader] {
         guard bytes.readableBytes == run.lengthBytes else {
             throw .truncated(part: "run", neededBytes: run.lengthBytes, availableBytes: bytes.readableBytes)
         }
@@ -69,11 +72,11 @@ public enum ObjectReader {
         }
         let headers: [RecordBatchHeader]
         do {
-            headers = try RecordBatch.validate(bytes)
+            headers = try holdsOffsets ? RecordBatch.validateStored(bytes) : RecordBatch.validate(bytes)
         } catch {
             throw .invalidBatch(reason: "\(error)")
         }
-        try check(headers, of: run)
+        try check(headers, of: run, holdsOffsets: holdsOffsets)
         return headers
     }
 
@@ -90,20 +93,24 @@ public enum ObjectReader {
             guard let bytes = object.getSlice(at: object.readerIndex + run.position, length: run.lengthBytes) else {
                 throw .truncated(part: "run", neededBytes: run.lengthBytes, availableBytes: object.readableBytes)
             }
-            _ = try verify(run: run, bytes: bytes)
+            _ = try verify(run: run, bytes: bytes, holdsOffsets: footer.header.kind == .cloudWithOffsets)
         }
         return footer
     }
 
-    private static func check(_ headers: [RecordBatchHeader], of run: Run) throws(ObjectFormatError) {
+    private static func check(
+        _ headers: [RecordBatchHeader], of run: Run, holdsOffsets: Bool
+    ) throws(ObjectFormatError) {
         var tally = RunTally()
+        var end = run.firstLocalOffset
         for header in headers {
             // More records than the footer says may be there: wrap, and be found out by the counts below.
-            let expected = run.firstLocalOffset &+ Int64(tally.recordCount)
-            guard header.baseOffset == expected else {
-                throw .runMismatch(field: "base offset", stated: expected, found: header.baseOffset)
+            let isFirst = tally.batchCount == 0
+            guard holdsOffsets && !isFirst ? header.baseOffset >= end : header.baseOffset == end else {
+                throw .runMismatch(field: "base offset", stated: end, found: header.baseOffset)
             }
-            tally.add(header)
+            end = header.lastOffset &+ 1
+            if holdsOffsets { tally.addWithOffsets(header) } else { tally.add(header) }
         }
         for (field, stated, found) in [
             ("record count", Int64(run.recordCount), Int64(tally.recordCount)),

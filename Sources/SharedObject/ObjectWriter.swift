@@ -7,6 +7,8 @@ public import NIOCore
 ///   slices and copied once, into the body, by ``finish()``.
 /// - Bytes: the same header and the same batches in the same order of each partition give the same bytes. In the object
 ///   the base offset of each batch is its local offset (its CRC does not cover that field); nothing else is changed.
+/// - With a header of kind `cloudWithOffsets` batches keep the base offsets that they have, which rise and may leave holes, and
+///   may hold fewer records than offsets; a partition then has one run.
 /// - Bound: `sizeBytesMax` for the whole object.
 public struct ObjectWriter: Sendable {
     private struct PartitionKey: Hashable {
@@ -16,10 +18,9 @@ public struct ObjectWriter: Sendable {
 
     private struct PendingRun {
         var firstLocalOffset: Int64
+        var endLocalOffset: Int64
         var tally = RunTally()
         var batches: [ByteBuffer] = []
-
-        var endLocalOffset: Int64 { firstLocalOffset + Int64(tally.recordCount) }
     }
 
     public let header: ObjectHeader
@@ -40,6 +41,7 @@ public struct ObjectWriter: Sendable {
     }
 
     public var isEmpty: Bool { partitions.isEmpty }
+    private var holdsOffsets: Bool { header.kind == .cloudWithOffsets }
 
     /// Takes one whole record batch of `topic`, `partition`.
     ///
@@ -50,23 +52,31 @@ public struct ObjectWriter: Sendable {
     public mutating func append(
         _ batch: ByteBuffer, topic: String, partition: Int32, localOffset: Int64? = nil
     ) throws(ObjectFormatError) {
-        let batchHeader = try Self.header(of: batch)
+        let batchHeader = try Self.header(of: batch, isSparse: holdsOffsets)
         guard ObjectFormat.isTopic(topic) else {
             throw .invalidText(part: "run", field: "topic", lengthBytes: topic.utf8.count)
         }
         guard partition >= 0 else { throw .invalidField(part: "run", field: "partition", value: Int64(partition)) }
         let key = PartitionKey(topic: topic, partition: partition)
         let previous = partitions[key]?.last
-        let offset = localOffset ?? previous?.endLocalOffset ?? 0
-        guard offset >= 0, offset <= Int64.max - Int64(batchHeader.recordCount) else {
+        let offset = holdsOffsets ? batchHeader.baseOffset : localOffset ?? previous?.endLocalOffset ?? 0
+        let offsetCount = Int64(batchHeader.lastOffsetDelta) + 1
+        guard offset >= 0, offset <= Int64.max - offsetCount else {
             throw .invalidField(part: "run", field: "first local offset", value: offset)
         }
         if let previous, offset < previous.endLocalOffset { throw .runsOutOfOrder(index: partitions.count) }
-        let beginsRun = previous.map { $0.endLocalOffset != offset } ?? true
+        let beginsRun = previous.map { !holdsOffsets && $0.endLocalOffset != offset } ?? true
         try reserve(batch: batch.readableBytes, header: batchHeader, topicOfNewRun: beginsRun ? topic : nil)
-        if beginsRun { partitions[key, default: []].append(PendingRun(firstLocalOffset: offset)) }
+        if beginsRun {
+            partitions[key, default: []].append(PendingRun(firstLocalOffset: offset, endLocalOffset: offset))
+        }
         let last = partitions[key, default: []].count - 1
-        partitions[key]?[last].tally.add(batchHeader)
+        partitions[key]?[last].endLocalOffset = offset + offsetCount
+        if holdsOffsets {
+            partitions[key]?[last].tally.addWithOffsets(batchHeader)
+        } else {
+            partitions[key]?[last].tally.add(batchHeader)
+        }
         partitions[key]?[last].batches.append(batch)
     }
 
@@ -81,7 +91,7 @@ public struct ObjectWriter: Sendable {
         var runs: [Run] = []
         for key in keys {
             for pending in partitions[key] ?? [] {
-                runs.append(Self.write(pending, topic: key.topic, partition: key.partition, into: &body))
+                runs.append(write(pending, topic: key.topic, partition: key.partition, into: &body))
             }
         }
         let footer = ObjectFooter(header: header, runs: runs, objectSizeBytes: sizeBytes)
@@ -90,7 +100,7 @@ public struct ObjectWriter: Sendable {
         return (body, footer)
     }
 
-    private static func write(
+    private func write(
         _ pending: PendingRun, topic: String, partition: Int32, into body: inout ByteBuffer
     ) -> Run {
         let position = body.writerIndex
@@ -98,6 +108,10 @@ public struct ObjectWriter: Sendable {
         var crc32c: UInt32 = 0
         for batch in pending.batches {
             let start = body.writerIndex
+            if holdsOffsets {
+                crc32c = body.append(batch, continuing: crc32c)
+                continue
+            }
             body.writeInteger(offset)  // the base offset is the first field of a batch
             crc32c = body.crc32c(at: start, length: MemoryLayout<Int64>.size, continuing: crc32c)
             var rest = batch
@@ -111,7 +125,7 @@ public struct ObjectWriter: Sendable {
             crc32c: crc32c)
     }
 
-    private static func header(of batch: ByteBuffer) throws(ObjectFormatError) -> RecordBatchHeader {
+    private static func header(of batch: ByteBuffer, isSparse: Bool) throws(ObjectFormatError) -> RecordBatchHeader {
         let header: RecordBatchHeader
         do {
             header = try RecordBatchHeader(reading: batch, at: batch.readerIndex)
@@ -121,7 +135,11 @@ public struct ObjectWriter: Sendable {
         guard header.totalSizeBytes == batch.readableBytes else {
             throw .invalidBatch(reason: "batch of \(header.totalSizeBytes) bytes in \(batch.readableBytes)")
         }
-        guard header.recordCount > 0, header.recordCount - 1 == header.lastOffsetDelta else {
+        let isWhole =
+            isSparse
+            ? header.recordCount >= 0 && header.lastOffsetDelta >= 0 && header.recordCount - 1 <= header.lastOffsetDelta
+            : header.recordCount > 0 && header.recordCount - 1 == header.lastOffsetDelta
+        guard isWhole else {
             throw .invalidBatch(reason: "\(header.recordCount) records, last offset delta \(header.lastOffsetDelta)")
         }
         return header
@@ -131,7 +149,7 @@ public struct ObjectWriter: Sendable {
         batch batchBytes: Int, header: RecordBatchHeader, topicOfNewRun: String?
     ) throws(ObjectFormatError) {
         var more = RunTally()
-        more.add(header)
+        if holdsOffsets { more.addWithOffsets(header) } else { more.add(header) }
         var neededBytes = batchBytes + more.stamps.count * ObjectFormat.stampBytes
         if let topicOfNewRun { neededBytes += ObjectFormat.runBytesMin - 1 + topicOfNewRun.utf8.count }
         guard sizeBytes + neededBytes <= sizeBytesMax else {

@@ -9,6 +9,11 @@ struct RunTally {
     private(set) var maxTimestampMs = Int64.min
     private(set) var stamps: [ProducerStamp] = []
 
+    /// A batch that holds its offsets counts with all that it stands for: records may be gone.
+    mutating func addWithOffsets(_ header: RecordBatchHeader) {
+        add(sizeBytes: header.totalSizeBytes, records: Int(header.lastOffsetDelta) + 1, header)
+    }
+
     mutating func add(_ header: RecordBatchHeader) {
         if header.producerID >= 0, header.producerEpoch >= 0, header.baseSequence >= 0, !header.isControl {
             stamps.append(
@@ -17,8 +22,12 @@ struct RunTally {
                     firstSequence: header.baseSequence, recordCount: header.recordCount,
                     recordIndex: Int64(recordCount), isTransactional: header.isTransactional))
         }
-        lengthBytes += header.totalSizeBytes
-        recordCount += Int(header.recordCount)
+        add(sizeBytes: header.totalSizeBytes, records: Int(header.recordCount), header)
+    }
+
+    private mutating func add(sizeBytes: Int, records: Int, _ header: RecordBatchHeader) {
+        lengthBytes += sizeBytes
+        recordCount += records
         batchCount += 1
         maxTimestampMs = max(maxTimestampMs, header.maxTimestamp)
         minTimestampMs = min(minTimestampMs, header.maxTimestamp)

@@ -49,6 +49,12 @@ enum CloudKeys {
         SettingKey("retention.default", .duration, "7d", "Default of retention.ms."),
         SettingKey("retention.interval", .duration, "60s", "How often expired data is looked for."),
         SettingKey("retention.grace", .duration, "10m", "An object nobody names is deleted after this."),
+        SettingKey("housekeeping.enabled", .flag, "true", "Compact topics that ask for it, and merge small objects."),
+        SettingKey("housekeeping.interval", .duration, "60s", "How often there is a look at what to rewrite."),
+        SettingKey(
+            "housekeeping.bytes-per-second", .size((64 << 10)...(1 << 40)), "32MiB",
+            "What rewriting reads from the store at most."),
+        SettingKey("housekeeping.merge-after", .duration, "10m", "Small objects are merged when they are so old."),
         SettingKey(
             "adoption.interval", .duration, "5m", "How often each site's objects are listed, besides announcements."),
     ]

@@ -22,6 +22,10 @@ struct CloudSettings: Sendable {
     var retentionDefault: Duration
     var retentionInterval: Duration
     var retentionGrace: Duration
+    var housekeepingEnabled: Bool
+    var housekeepingInterval: Duration
+    var housekeepingBytesPerSecond: Int
+    var mergeAfter: Duration
     var adoptionInterval: Duration
     var store: StoreSettings?
     var log: LogSettings
@@ -49,6 +53,10 @@ struct CloudSettings: Sendable {
         retentionDefault = reader.duration(prefix + "retention.default")
         retentionInterval = reader.duration(prefix + "retention.interval")
         retentionGrace = reader.duration(prefix + "retention.grace")
+        housekeepingEnabled = reader.flag(prefix + "housekeeping.enabled")
+        housekeepingInterval = reader.duration(prefix + "housekeeping.interval")
+        housekeepingBytesPerSecond = reader.size(prefix + "housekeeping.bytes-per-second")
+        mergeAfter = reader.duration(prefix + "housekeeping.merge-after")
         adoptionInterval = reader.duration(prefix + "adoption.interval")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
         log = LogSettings(reader)

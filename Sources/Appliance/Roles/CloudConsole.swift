@@ -1,6 +1,7 @@
 import Cloud
 import Console
 import Ledger
+import ObjectStore
 
 /// Page, metrics and health of a cloud node.
 enum CloudConsole {
@@ -24,6 +25,13 @@ enum CloudConsole {
                     + " \(volume.waitingBytes + volume.uploadingBytes) in no object yet",
             ]
         }
+        let store = status.store
+        let ratio = store.requestsPerGBPut.map { ", \(Int($0.rounded())) requests for each GB written" } ?? ""
+        lines += [
+            "",
+            "store: \(store.puts) PUT, \(store.gets) GET, \(store.lists) LIST, \(store.deletes) DELETE,"
+                + " \(store.bytesPut) bytes written, \(store.bytesGot) read\(ratio)",
+        ]
         lines += ["", "topics: partition, first offset, high watermark, stored bytes"]
         for topic in status.topics {
             for partition in topic.partitions {
@@ -54,6 +62,48 @@ enum CloudConsole {
         ]
     }
 
+    private static func metrics(_ store: StoreCounts) -> [Metric] {
+        let requests: [(String, UInt64)] = [
+            ("put", store.puts), ("get", store.gets), ("head", store.heads), ("list", store.lists),
+            ("delete", store.deletes),
+        ]
+        var metrics = requests.map { operation, count in
+            Metric(
+                "cairn_store_requests_total", .counter, "Requests to the object store, failed ones included.",
+                labels: [("operation", operation)], value: Double(count))
+        }
+        metrics += [
+            Metric(
+                "cairn_store_failures_total", .counter, "Requests to the object store that failed.",
+                value: Double(store.failures)),
+            Metric(
+                "cairn_store_put_bytes_total", .counter, "Bytes of objects written.", value: Double(store.bytesPut)),
+            Metric("cairn_store_got_bytes_total", .counter, "Bytes read.", value: Double(store.bytesGot)),
+        ]
+        if let ratio = store.requestsPerGBPut {
+            metrics.append(
+                Metric(
+                    "cairn_store_requests_per_gb", .gauge, "Requests for each 10^9 bytes written, since the start.",
+                    value: ratio))
+        }
+        return metrics
+    }
+
+    private static func metrics(_ housekeeping: HousekeepingCounts) -> [Metric] {
+        let numbers: [(String, String, UInt64)] = [
+            ("compactions", "Passes of compaction over a partition.", housekeeping.compactions),
+            ("merges", "Objects made of many small ones.", housekeeping.merges),
+            ("failures", "Jobs that failed and are tried again.", housekeeping.failures),
+            ("read_bytes", "Bytes read in order to be rewritten.", housekeeping.bytesRead),
+            ("written_bytes", "Bytes rewritten.", housekeeping.bytesWritten),
+            ("extents_replaced", "Extents that others took the place of.", housekeeping.extentsReplaced),
+            ("records_removed", "Records that compaction removed.", housekeeping.recordsRemoved),
+        ]
+        return numbers.map { name, help, value in
+            Metric("cairn_housekeeping_\(name)_total", .counter, help, value: Double(value))
+        }
+    }
+
     private static func metrics(_ status: CloudStatus) -> [Metric] {
         var metrics = [
             Metric("cairn_up", .gauge, "1 while the process serves.", value: status.isServing ? 1 : 0),
@@ -69,6 +119,7 @@ enum CloudConsole {
                 "cairn_adopted_records_total", .counter, "Records adopted since start.",
                 value: Double(status.adoption.records)),
         ]
+        metrics += self.metrics(status.store) + self.metrics(status.housekeeping)
         if let volume = status.volume { metrics += self.metrics(volume) }
         for lane in status.lanes {
             let labels = [("site", lane.site), ("lane", lane.lane)]

@@ -170,6 +170,10 @@ extension CloudSettings {
         configuration.fetch.blockBytesMax = cacheBytes / 2
         configuration.retention.interval = TimeAmount(retentionInterval)
         configuration.retention.grace = TimeAmount(retentionGrace)
+        configuration.housekeeping.isEnabled = housekeepingEnabled
+        configuration.housekeeping.interval = TimeAmount(housekeepingInterval)
+        configuration.housekeeping.bytesPerSecond = housekeepingBytesPerSecond
+        configuration.housekeeping.mergeAfterMs = mergeAfter.wholeMilliseconds
         configuration.adoption.interval = TimeAmount(adoptionInterval)
         return configuration
     }

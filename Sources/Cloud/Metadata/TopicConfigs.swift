@@ -51,15 +51,21 @@ struct TopicConfigs: Sendable {
             case .string: option.choices.isEmpty || option.choices.contains(value)
             case .list:
                 option.choices.isEmpty
-                    || value.split(separator: ",").allSatisfy { option.choices.contains(String($0)) } && !value.isEmpty
+                    || Self.items(of: value).allSatisfy { option.choices.contains($0) } && !value.isEmpty
             }
         return isRight ? nil : "Invalid value \(value) for configuration \(name)"
     }
 
+    /// The parts of a list. Source: Kafka 4.3, `ConfigDef.parseType`: spaces around commas do not count.
+    static func items(of value: String) -> [String] {
+        value.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+
     private static let largest = String(Int64.max)
     private static let fixed: [String: Option] = [
-        // Compaction is not there yet: a topic that asks for it must not lose data by something else.
-        "cleanup.policy": Option(kind: .list, standard: "delete", choices: ["delete"]),
+        "cleanup.policy": Option(kind: .list, standard: "delete", choices: ["compact", "delete"]),
         "compression.type": Option(
             kind: .string, standard: "producer",
             choices: ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),

@@ -17,6 +17,8 @@ final class Retention: Sendable {
         var unnamedSince: [String: NIODeadline] = [:]
         /// Keys whose upload or commit was given up.
         var orphans: [String: NIODeadline] = [:]
+        /// Objects that a scrub found and the ledger does not know, and since when.
+        var suspects: [String: NIODeadline] = [:]
         var counts = RetentionCounts()
     }
 
@@ -163,10 +165,39 @@ final class Retention: Sendable {
 
     // MARK: Orphans of former lives
 
-    /// Objects under older epochs of this node that the ledger does not know: written, and never committed before the
-    /// process ended. Nobody can commit them any more, because the node's epoch has moved on.
-    func sweepOrphans(nodeID: Int32, epoch: UInt64) async {
-        let prefix = "\(ObjectKeys.dataPrefix)\(nodeID)/"
+    /// Lists all cloud objects, and gives up those that the ledger does not know in two listings at least a grace apart. Only of
+    /// nodes that the ledger knows, and of their older epochs: nobody can commit such an object any more.
+    func scrub() async {
+        var found: [String: NIODeadline] = [:]
+        let now = now()
+        let known = state.withLock { $0.suspects }
+        let isWhole = await eachObject(prefix: ObjectKeys.dataPrefix) { object in
+            guard found.count < Self.keysMax, isUnknown(object) else { return }
+            found[object.key] = known[object.key] ?? now
+        }
+        let ripe = found.filter { $0.value + configuration.grace <= now && known[$0.key] != nil }
+        for key in ripe.keys {
+            abandon(key)
+            found[key] = nil
+        }
+        state.withLock { state in
+            state.counts.orphansFound += UInt64(ripe.count)
+            if isWhole { state.counts.scrubs += 1 }
+            // What an unfinished listing did not reach is still suspected.
+            state.suspects = isWhole ? found : state.suspects.merging(found) { $1 }.filter { ripe[$0.key] == nil }
+        }
+    }
+
+    private func isUnknown(_ object: ListedObject) -> Bool {
+        guard let key = CloudObjectKey(parsing: object.key), let node = Int32(key.nodeID),
+            let epoch = ledger.view.nodeEpoch(node), key.epoch < UInt64(max(0, epoch))
+        else { return false }
+        let isOrphan = state.withLock { $0.orphans[object.key] != nil }
+        return !isOrphan && ledger.view.object(object.key) == nil
+    }
+
+    /// False when the listing broke off.
+    private func eachObject(prefix: String, _ body: (ListedObject) -> Void) async -> Bool {
         var after: String?
         while !Task.isCancelled {
             let page: ListPage
@@ -174,17 +205,24 @@ final class Retention: Sendable {
                 page = try await store.list(prefix: prefix, startAfter: after, limit: 1_000)
             } catch {
                 logger.warning("cannot look for orphaned objects", metadata: ["error": "\(error)"])
-                return
+                return false
             }
-            for object in page.objects {
-                guard let key = CloudObjectKey(parsing: object.key), key.epoch < epoch else { continue }
-                if ledger.view.object(object.key) == nil {
-                    abandon(object.key)
-                    state.withLock { $0.counts.orphansFound += 1 }
-                }
-            }
-            guard let next = page.next, next != after else { return }
+            for object in page.objects { body(object) }
+            guard let next = page.next, next != after else { return true }
             after = next
+        }
+        return false
+    }
+
+    /// Objects under older epochs of this node that the ledger does not know: written, and never committed before the
+    /// process ended. Nobody can commit them any more, because the node's epoch has moved on.
+    func sweepOrphans(nodeID: Int32, epoch: UInt64) async {
+        _ = await eachObject(prefix: "\(ObjectKeys.dataPrefix)\(nodeID)/") { object in
+            guard let key = CloudObjectKey(parsing: object.key), key.epoch < epoch,
+                ledger.view.object(object.key) == nil
+            else { return }
+            abandon(object.key)
+            state.withLock { $0.counts.orphansFound += 1 }
         }
     }
 }
@@ -195,6 +233,8 @@ struct RetentionLimits: Equatable {
     var bytes: Int64?
 
     init(_ topic: TopicFacts, defaults: TopicDefaults) {
+        // A topic that is only compacted keeps everything that is newest of its key.
+        guard CleanupPolicy(topic).deletes else { return }
         ms = Self.limit(topic.configs["retention.ms"], defaults.retentionMs)
         bytes = Self.limit(topic.configs["retention.bytes"], defaults.retentionBytes)
     }
@@ -214,6 +254,8 @@ public struct RetentionCounts: Sendable, Equatable {
     public var objectsDeleted: UInt64 = 0
     public var failedDeletes: UInt64 = 0
     public var orphansFound: UInt64 = 0
+    /// Listings of all cloud objects.
+    public var scrubs: UInt64 = 0
 
     public init() {}
 }

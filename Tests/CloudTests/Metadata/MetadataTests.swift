@@ -98,7 +98,7 @@ struct MetadataTests {
             #expect(try await create("x", replication: 0)?.errorCode == .invalidReplicationFactor)
             #expect(try await create("x", replication: 4)?.errorCode == .invalidReplicationFactor)
             for config in [
-                ("nonsense", "1"), ("retention.ms", "soon"), ("cleanup.policy", "compact"), ("cairn.ack", "wal"),
+                ("nonsense", "1"), ("retention.ms", "soon"), ("cleanup.policy", "compact,shrink"), ("cairn.ack", "wal"),
             ] {
                 let answer = try await create("x", configs: [.init(name: config.0, value: config.1)])
                 #expect(answer?.errorCode == .invalidConfig, "\(config)")

@@ -42,6 +42,7 @@ final class BrokerWorld: Sendable {
         configuration.produce.interval = .milliseconds(5)
         configuration.groups.initialRebalanceDelay = .milliseconds(20)
         configuration.retention.interval = .hours(1)
+        configuration.housekeeping.interval = .hours(1)
         // The records of tests are old.
         configuration.topics.retentionMs = -1
         configuration.adoption.interval = .hours(1)
