@@ -135,7 +135,7 @@ struct TestProducer {
         self.transactionalID = transactionalID
         var request = InitProducerIDRequest()
         request.transactionalID = transactionalID
-        request.transactionTimeoutMs = 60_000
+        request.transactionTimeoutMs = 900_000
         let answer = try await world.ask(request, version: 4)
         id = answer.producerID
         epoch = answer.producerEpoch

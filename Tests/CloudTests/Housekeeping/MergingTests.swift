@@ -121,6 +121,62 @@ struct MergingTests {
         }
     }
 
+    @Test("what was compacted is never merged with what was not, so that a change of policy loses no cleaning")
+    func policyChanges() async throws {
+        try await BrokerWorld.run(BrokerWorld.eager { $0.housekeeping.mergeCountMin = 3 }) { world in
+            let compact = ["cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"]
+            try await world.createTopic("t", configs: compact)
+            for number in 0..<5 {
+                try await world.produce(Batches.keyed([("a", "\(number)"), ("b\(number)", "1")]))
+                await world.broker.housekeeper.round()
+            }
+            for number in 0..<5 { try await world.produce(Batches.keyed([("a", "later \(number)")])) }
+            let before = try await world.consume()
+            _ = try await world.ledger.submit(
+                .setTopicConfigs(SetTopicConfigs(topic: .name("t"), configs: [:], nowMs: world.wall.ms)))
+            world.wall.pass(Self.old)
+            await world.broker.housekeeper.round()
+            #expect(world.sources() == [.objectWithOffsets, .object])
+            #expect(try await world.consume().bytes == before.bytes)
+            _ = try await world.ledger.submit(
+                .setTopicConfigs(SetTopicConfigs(topic: .name("t"), configs: compact, nowMs: world.wall.ms)))
+            await world.broker.housekeeper.round()
+            #expect(world.sources() == [.objectWithOffsets])
+            let after = try await world.consume()
+            #expect(after.latest == before.latest && after.records.count == 6)
+            #expect(world.broker.status().housekeeping.failures == 0)
+        }
+    }
+
+    @Test("sparse extents merge into one that keeps their bytes")
+    func sparse() async throws {
+        let configuration = BrokerWorld.eager {
+            $0.housekeeping.mergeCountMin = 3
+            $0.housekeeping.compactedBytes = 1
+        }
+        try await BrokerWorld.run(configuration) { world in
+            try await world.createTopic(
+                "t", configs: ["cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"])
+            for number in 0..<6 {
+                try await world.produce(Batches.keyed([("a", "\(number)"), ("b\(number)", "1")]))
+            }
+            await world.broker.housekeeper.round()
+            #expect(world.sources() == Array(repeating: .objectWithOffsets, count: 6))
+            let before = try await world.consume()
+            #expect(before.records.map(\.offset) == [1, 3, 5, 7, 9, 10, 11])
+            _ = try await world.ledger.submit(
+                .setTopicConfigs(SetTopicConfigs(topic: .name("t"), configs: [:], nowMs: world.wall.ms)))
+            world.wall.pass(Self.old)
+            await world.broker.housekeeper.round()
+            #expect(world.sources() == [.objectWithOffsets])
+            #expect(try await world.consume().bytes == before.bytes)
+            for offset in 0..<Int64(12) {
+                #expect(
+                    try await world.consume(from: offset).records == before.records.filter { $0.offset >= offset })
+            }
+        }
+    }
+
     @Test("scrubbing finds objects of older epochs that the ledger does not know, seen in two listings a grace apart")
     func scrub() async throws {
         try await BrokerWorld.run(BrokerWorld.eager()) { world in
