@@ -12,7 +12,8 @@ struct FetchHandler: Sendable {
         _ request: KafkaRequest, on connection: KafkaConnection
     ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let fetch = try request.decode(FetchRequest.self)
-        if fetch.sessionID != 0 {
+        // Epochs 0 and -1 ask for everything: an old session that they name is over (rule F5).
+        if fetch.sessionID != 0, fetch.sessionEpoch > 0 {
             var response = FetchResponse()
             response.errorCode = .fetchSessionIdNotFound
             return request.answer(response, on: connection.eventLoop)

@@ -237,8 +237,27 @@ final class FetchSession: @unchecked Sendable {
         partition.abortedTransactions = finding.aborted?.map {
             FetchResponse.AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset)
         }
-        partition.setRecords(finding.error == .none ? finding.records : [])
+        guard finding.error == .none, !finding.records.isEmpty else { return partition }
+        // Rule F8: a reader that old cannot open zstd.
+        if request.header.apiVersion < 10, finding.records.contains(where: Self.holdsZstd) {
+            partition.errorCode = .unsupportedCompressionType
+            partition.abortedTransactions = nil
+            return partition
+        }
+        partition.setRecords(finding.records)
         return partition
+    }
+}
+
+extension FetchSession {
+    /// Whether one of the batches back to back in `records` is compressed with zstd.
+    private static func holdsZstd(_ records: ByteBuffer) -> Bool {
+        var index = records.readerIndex
+        while let header = try? RecordBatchHeader(reading: records, at: index) {
+            if header.compression == .zstd { return true }
+            index += header.totalSizeBytes
+        }
+        return false
     }
 }
 

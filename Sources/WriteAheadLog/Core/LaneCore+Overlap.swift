@@ -31,10 +31,17 @@ extension LaneCore {
     public mutating func stage(_ entries: [LogEntry]) -> Bool {
         let needed = entries.reduce(0) { $0 + $1.frameBytes }
         if needed > stagingRoomBytes, !makeStagingRoom(needed) { return false }
+        if mustFree(for: needed) { return false }
         guard var group = staged.take() ?? makeGroup() else { return false }
         for entry in entries { admit(entry, to: &group) }
         staged = group
         return true
+    }
+
+    /// The quota has no room for so much more, and uploaded segments could go: nothing is freed while a group is written.
+    private func mustFree(for needed: Int) -> Bool {
+        let underWay = (writing?.writtenBytes ?? 0) + (staged?.staging.usedBytes ?? GroupHeader.sizeBytes)
+        return diskBytes + Block.roundedUp(underWay + needed) > configuration.dataQuotaBytes && canFreeOldest
     }
 
     private mutating func makeStagingRoom(_ needed: Int) -> Bool {

@@ -5,11 +5,14 @@ extension LaneCore {
         finishFreeing()
     }
 
+    /// Everything in the oldest segment is uploaded, and it is not the newest.
+    var canFreeOldest: Bool {
+        unsettled == nil && segments.count > 1 && segments[1].firstLSN - 1 <= state.uploadedThrough
+    }
+
     /// Frees the oldest segment if everything in it is uploaded; the bytes it took, or nil. `finishFreeing` must follow.
     mutating func freeOldest(ignoringRetention: Bool) -> Int? {
-        guard unsettled == nil, segments.count > 1, segments[1].firstLSN - 1 <= state.uploadedThrough else {
-            return nil
-        }
+        guard canFreeOldest else { return nil }
         let oldest = segments[0]
         guard ignoringRetention || isPastRetention(oldest) else { return nil }
         do throws(DiskError) {

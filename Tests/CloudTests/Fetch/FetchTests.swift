@@ -119,7 +119,11 @@ struct FetchTests {
             }
             var session = world.fetchRequest([(0, 0)])
             session.sessionID = 5
+            session.sessionEpoch = 1
             #expect(try await world.ask(session, version: 12).errorCode == .fetchSessionIdNotFound)
+            // F5: who asks for everything is answered, whatever session it had.
+            session.sessionEpoch = 0
+            #expect(try await world.ask(session, version: 12).errorCode == .none)
         }
     }
 
