@@ -79,6 +79,8 @@ final class Volume: Sendable {
             uploadsMax: configuration.uploadsMax)
         for extent in ledger.view.logExtents(of: id) { uploads.add(UploadQueue.Item(extent), now: timerLoop.now) }
         state = Mutex(State(uploads: uploads))
+        // After the answers of a whole group: one command to the ledger for all of it.
+        log.addDurableListener { [weak self] _ in self?.groupEnded() }
     }
 
     var counts: VolumeCounts {
@@ -135,10 +137,14 @@ final class Volume: Sendable {
                 if case .appended(let lsn, _) = outcome { tail.append(entry.batch, lsn: lsn) }
             }
         }
+        state.withLock { $0.waiting.append(durable) }
+    }
+
+    private func groupEnded() {
         let mustCommit = state.withLock { state in
-            state.waiting.append(durable)
-            defer { state.isCommitting = true }
-            return !state.isCommitting
+            guard !state.isCommitting, !state.waiting.isEmpty else { return false }
+            state.isCommitting = true
+            return true
         }
         if mustCommit { commit() }
     }

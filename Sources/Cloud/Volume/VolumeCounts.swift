@@ -8,7 +8,7 @@ public struct VolumeConfiguration: Sendable, Equatable {
     /// The log at its largest: what an outage of the store may fill before produces are refused.
     public var quotaBytes = 8 << 30
     /// Under load at most one group commit in this time.
-    public var commitWindow: TimeAmount = .milliseconds(1)
+    public var commitWindow: TimeAmount = .microseconds(1_500)
     /// Batches that wait for the disk.
     public var pendingBytesMax = 64 << 20
     /// An object is written when so much is in the log and in no object, ...

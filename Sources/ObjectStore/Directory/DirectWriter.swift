@@ -38,6 +38,8 @@ final class DirectWriter: Sendable {
         state = Mutex(State(way: way))
     }
 
+    private static let writeBytesMax = 1 << 20
+
     deinit {
         state.withLock { for staging in $0.kept { staging.bytes.deallocate() } }
     }
@@ -77,7 +79,8 @@ final class DirectWriter: Sendable {
     ) -> Int? {
         var done = 0
         while done < blocks.count {
-            var part = UnsafeRawBufferPointer(rebasing: blocks[done...])
+            // Not more at once: whoever syncs a small write on the same disk waits behind it.
+            var part = UnsafeRawBufferPointer(rebasing: blocks[done...].prefix(Self.writeBytesMax))
             if let staging {
                 part = UnsafeRawBufferPointer(rebasing: part.prefix(staging.count))
                 staging.copyMemory(from: part)
