@@ -39,6 +39,9 @@ enum CloudKeys {
         SettingKey("wal.upload-interval", .duration, "5s", "What the log holds goes into an object after this, ..."),
         SettingKey("wal.object-bytes", .size((1 << 20)...(256 << 20)), "16MiB", "... or at this size."),
         SettingKey(
+            "wal.uploads-max", .count(1...64), "4",
+            "Objects of the log on their way at a time. A store far away wants more, one on the log's own disk fewer."),
+        SettingKey(
             "wal.tail-bytes", .size((1 << 20)...(1 << 40)), "128MiB", "Memory for the newest batches of the log."),
         SettingKey(
             "transaction.timeout-max", .duration, "15m",

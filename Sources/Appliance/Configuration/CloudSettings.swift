@@ -16,6 +16,7 @@ struct CloudSettings: Sendable {
     var walQuotaBytes: Int
     var walUploadInterval: Duration
     var walObjectBytes: Int
+    var walUploadsMax: Int
     var walTailBytes: Int
     var transactionTimeoutMax: Duration
     var cacheBytes: Int
@@ -46,6 +47,7 @@ struct CloudSettings: Sendable {
         walQuotaBytes = reader.size(prefix + "wal.quota")
         walUploadInterval = reader.duration(prefix + "wal.upload-interval")
         walObjectBytes = reader.size(prefix + "wal.object-bytes")
+        walUploadsMax = reader.count(prefix + "wal.uploads-max")
         walTailBytes = reader.size(prefix + "wal.tail-bytes")
         transactionTimeoutMax = reader.duration(prefix + "transaction.timeout-max")
         if ack == .wal, !walEnabled { reader.refuse(prefix + "produce.ack", "is wal, and wal.enabled is false") }

@@ -164,6 +164,7 @@ extension CloudSettings {
         configuration.volume.quotaBytes = walQuotaBytes
         configuration.volume.uploadInterval = TimeAmount(walUploadInterval)
         configuration.volume.objectBytes = walObjectBytes
+        configuration.volume.uploadsMax = walUploadsMax
         configuration.volume.tailBytesMax = walTailBytes
         configuration.transactions.timeoutMsMax = Int32(clamping: transactionTimeoutMax.wholeMilliseconds)
         configuration.fetch.tailBytesMax = cacheBytes / 2
