@@ -118,10 +118,9 @@ final class Volume: Sendable {
                 topic: Self.frameTopic, partition: 0, batch: entry.batch, header: entry.header.withoutProducer,
                 wallMs: wallMs, monotonicNs: nowNs, clockQuality: .unknown)
         }
-        log.append(entries) { [self] outcomes in
-            if let admitted = submission.admitted { submission.loop.execute { admitted() } }
-            durable(Durable(submission: submission, outcomes: outcomes))
-        }
+        // A request without acknowledgement counts like the others until its batches are committed: while the ledger is away, what
+        // is durable and not committed yet would have no other bound.
+        log.append(entries) { [self] outcomes in durable(Durable(submission: submission, outcomes: outcomes)) }
     }
 
     /// On the log's writer thread, in LSN order; or on the caller's, for what was refused.
