@@ -78,6 +78,6 @@ struct ConfigAlteration: Sendable {
     }
 
     private static func elements(_ list: String) -> [String] {
-        list.split(separator: ",").map { $0.filter { $0 != " " } }.filter { !$0.isEmpty }
+        TopicConfigs.items(of: list).filter { !$0.isEmpty }
     }
 }

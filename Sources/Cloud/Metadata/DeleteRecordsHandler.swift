@@ -59,7 +59,7 @@ struct DeleteRecordsHandler: Sendable {
             return .failure(Flaw(code: .unknownTopicOrPartition))
         }
         // What compaction alone looks after has no beginning to move.
-        guard topic.configs["cleanup.policy"] != "compact" else { return .failure(Flaw(code: .policyViolation)) }
+        guard CleanupPolicy(topic).deletes else { return .failure(Flaw(code: .policyViolation)) }
         guard partition.offset >= -1, partition.offset <= facts.highWatermark else {
             return .failure(Flaw(code: .offsetOutOfRange))
         }

@@ -12,7 +12,7 @@ struct TopicRules: Sendable {
         var rules = ProduceRules(nowMs: 0)
         rules.batchBytesMax = configs["max.message.bytes"].flatMap { Int($0) } ?? configuration.topics.batchBytesMax
         if !configs.isEmpty {
-            rules.isCompacted = configs["cleanup.policy"]?.contains("compact") ?? false
+            rules.isCompacted = CleanupPolicy(topic).compacts
             if configs["message.timestamp.type"] == "LogAppendTime" { rules.timestampType = .logAppendTime }
             if let before = configs["message.timestamp.before.max.ms"].flatMap({ Int64($0) }) {
                 rules.beforeMaxMs = before

@@ -5,9 +5,7 @@ import NIOCore
 import WriteAheadLog
 
 /// Opens the log of a volume and makes it known to the ledger.
-struct OpenedVolume {
-    let volume: Volume
-
+enum OpenedVolume {
     /// Throws where the directory cannot be used at all. A log that has lost what the ledger names is opened for what is left
     /// of it, and takes nothing new.
     static func open(

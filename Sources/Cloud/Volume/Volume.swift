@@ -29,7 +29,7 @@ final class Volume: Sendable {
 
     private struct State {
         var waiting: Deque<Durable> = []
-        /// Entries among `waiting` and those being committed.
+        /// A command is on its way to the ledger.
         var isCommitting = false
         /// Why nothing new is taken.
         var refusal: String?
