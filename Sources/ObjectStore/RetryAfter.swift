@@ -11,7 +11,8 @@ public enum RetryAfter {
         guard let text else { return nil }
         let digits = text.utf8.allSatisfy { (0x30...0x39).contains($0) }
         if digits, !text.isEmpty { return Int(text).map { min(.seconds(min($0, 1 << 40)), pauseMax) } ?? pauseMax }
-        guard let then = TimeText.parseHTTPDate(text), let now = date.flatMap(TimeText.parseHTTPDate), then >= now else {
+        guard let then = TimeText.parseHTTPDate(text), let now = date.flatMap(TimeText.parseHTTPDate), then >= now
+        else {
             return nil
         }
         return min(.milliseconds(then - now), pauseMax)

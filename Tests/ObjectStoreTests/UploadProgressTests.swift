@@ -102,13 +102,16 @@ struct UploadProgressTests {
         #expect(pace.admitted == 200 && pace.isDone)
     }
 
-    @Test("Retry-After in seconds and as a date, bounded; a date counts from the reply's own clock", arguments: [
-        ("17", nil, 17), ("0", nil, 0), ("99999999999999999999999", nil, 3600), ("86400", nil, 3600), ("-1", nil, nil),
-        ("soon", nil, nil), ("Fri, 24 May 2013 00:01:00 GMT", "Fri, 24 May 2013 00:00:00 GMT", 60),
-        ("Fri, 24 May 2013 00:01:00 GMT", nil, nil),
-        ("Thu, 23 May 2013 00:01:00 GMT", "Fri, 24 May 2013 00:00:00 GMT", nil),
-        ("Sat, 24 May 2014 00:01:00 GMT", "Fri, 24 May 2013 00:00:00 GMT", 3600),
-    ] as [(String, String?, Int?)])
+    @Test(
+        "Retry-After in seconds and as a date, bounded; a date counts from the reply's own clock",
+        arguments: [
+            ("17", nil, 17), ("0", nil, 0), ("99999999999999999999999", nil, 3600), ("86400", nil, 3600),
+            ("-1", nil, nil),
+            ("soon", nil, nil), ("Fri, 24 May 2013 00:01:00 GMT", "Fri, 24 May 2013 00:00:00 GMT", 60),
+            ("Fri, 24 May 2013 00:01:00 GMT", nil, nil),
+            ("Thu, 23 May 2013 00:01:00 GMT", "Fri, 24 May 2013 00:00:00 GMT", nil),
+            ("Sat, 24 May 2014 00:01:00 GMT", "Fri, 24 May 2013 00:00:00 GMT", 3600),
+        ] as [(String, String?, Int?)])
     func retryAfter(text: String, date: String?, seconds: Int?) {
         #expect(RetryAfter.parse(text, date: date) == seconds.map { .seconds($0) })
     }

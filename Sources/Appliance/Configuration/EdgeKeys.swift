@@ -57,7 +57,8 @@ enum EdgeKeys {
         SettingKey(
             "uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB",
             "An object is closed at this size in normal times."),
-        SettingKey("uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
+        SettingKey(
+            "uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
     ]

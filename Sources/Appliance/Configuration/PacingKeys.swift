@@ -2,9 +2,11 @@
 extension EdgeKeys {
     static let pacing: [SettingKey] = [
         SettingKey(
-            "uplink.bandwidth", .size(0...(1 << 40)), "0", "Bytes a second that all uploads may take together; 0: no cap."),
+            "uplink.bandwidth", .size(0...(1 << 40)), "0",
+            "Bytes a second that all uploads may take together; 0: no cap."),
         SettingKey(
-            "uplink.burst", .size((4 << 10)...(64 << 20)), "64KiB", "Bytes that may leave at once after a pause, under a cap."),
+            "uplink.burst", .size((4 << 10)...(64 << 20)), "64KiB",
+            "Bytes that may leave at once after a pause, under a cap."),
         SettingKey(
             "uplink.backlog-share", .count(0...50), "10",
             "Percent of the bytes that a backlog gets while live data goes first."),
@@ -18,7 +20,8 @@ extension EdgeKeys {
             "uplink.budget", .size(0...(1 << 50)), "0", "Data plan: bytes a month that uploads may send; 0: no limit."),
         SettingKey("uplink.budget-day", .count(1...28), "1", "Day of the month on which the data plan begins anew."),
         SettingKey(
-            "uplink.budget-slow", .size(1024...(1 << 40)), "16KiB", "Bytes a second of a lane that the data plan slows down."),
+            "uplink.budget-slow", .size(1024...(1 << 40)), "16KiB",
+            "Bytes a second of a lane that the data plan slows down."),
         SettingKey(
             "uplink.budget-at-80", .list, "bulk=slow",
             "From 80% of the data plan: LANE=go-on|slow|stop; * is every other lane."),

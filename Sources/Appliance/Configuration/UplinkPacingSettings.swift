@@ -64,8 +64,14 @@ struct UplinkPacingSettings: Sendable {
         var rule: DailyWindow.Rule?
         var lanes: Set<String>?
         for word in words.dropFirst() {
-            if word == "closed" { rule = .closed; continue }
-            if word == "open" { rule = .open; continue }
+            if word == "closed" {
+                rule = .closed
+                continue
+            }
+            if word == "open" {
+                rule = .open
+                continue
+            }
             if word.hasPrefix("rate=") {
                 let bytes = try SettingValue.size(String(word.dropFirst(5)))
                 guard bytes >= 1024 else { throw SettingValue.Malformed(expected: "expected a rate of at least 1KiB") }
@@ -84,7 +90,8 @@ struct UplinkPacingSettings: Sendable {
     /// `24:00` is midnight, as an end.
     private static func minute(_ text: String) -> Int? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ $0.utf8.count == 2 && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
+        guard parts.count == 2,
+            parts.allSatisfy({ $0.utf8.count == 2 && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
             let hours = Int(parts[0]), let minutes = Int(parts[1]), minutes < 60
         else { return nil }
         return hours < 24 ? hours * 60 + minutes : text == "24:00" ? 0 : nil

@@ -34,16 +34,24 @@ enum EdgeConsole {
             metrics.append(Metric("cairn_uplink_" + name, .gauge, help, labels: labels, value: value))
         }
         add("paused", "1 while uploads are paused by command.", report.isPaused ? 1 : 0)
-        add("link_bytes_per_second", "What uploads were seen to reach together.", report.linkBytesPerSecond.map(Double.init))
-        add("cap_bytes_per_second", "The cap of the link now; absent without one.", report.capBytesPerSecond.map(Double.init))
-        add("clock_known", "0 while the wall clock cannot be right and windows are taken as open.", report.isClockKnown ? 1 : 0)
+        add(
+            "link_bytes_per_second", "What uploads were seen to reach together.",
+            report.linkBytesPerSecond.map(Double.init))
+        add(
+            "cap_bytes_per_second", "The cap of the link now; absent without one.",
+            report.capBytesPerSecond.map(Double.init))
+        add(
+            "clock_known", "0 while the wall clock cannot be right and windows are taken as open.",
+            report.isClockKnown ? 1 : 0)
         add("budget_used_bytes", "Bytes sent in this month of the data plan.", Double(report.budgetUsedBytes))
         add("budget_bytes", "The data plan; absent without one.", report.budgetBytes.map(Double.init))
         for lane in report.lanes {
             let labels = [("lane", lane.lane)]
             add("lane_bytes_per_second", "Bytes sent a second, over ten seconds.", Double(lane.bytesPerSecond), labels)
             add("backlog_lsns", "Durable LSNs that are not in the store.", Double(lane.backlogLSNs), labels)
-            if let hold = lane.hold { add("held", "1 while the lane may begin no upload.", 1, labels + [("reason", hold)]) }
+            if let hold = lane.hold {
+                add("held", "1 while the lane may begin no upload.", 1, labels + [("reason", hold)])
+            }
             add("next_try_seconds", "Until the lane tries or looks again.", lane.nextTrySeconds, labels)
         }
         return metrics

@@ -48,7 +48,8 @@ struct UplinkReport: Codable, Equatable {
                 backlogLSNs: lane.backlogLSNs, isBacklog: lane.isBacklog, bytesPerSecond: Int(paced.bytesPerSecond),
                 uploadedObjects: lane.uploadedObjects, uploadedObjectBytes: lane.uploadedObjectBytes,
                 failedAttempts: lane.failedAttempts, budgetAction: paced.budgetAction.rawValue,
-                nextTrySeconds: wait.map { ($0 / .milliseconds(1)).rounded() / 1000 }, lastError: lane.alarm ?? lane.lastError)
+                nextTrySeconds: wait.map { ($0 / .milliseconds(1)).rounded() / 1000 },
+                lastError: lane.alarm ?? lane.lastError)
         }
     }
 
@@ -75,7 +76,8 @@ struct UplinkReport: Codable, Equatable {
                 + (budgetBytes.map { LiveScreen.bytes(Int($0)) } ?? "any"),
         ]
         for lane in lanes {
-            var text = "  \(lane.lane): \(lane.hold.map { "held, " + $0 } ?? lane.phase), \(lane.backlogLSNs) LSNs to go, "
+            var text =
+                "  \(lane.lane): \(lane.hold.map { "held, " + $0 } ?? lane.phase), \(lane.backlogLSNs) LSNs to go, "
             text += "\(bytes(lane.bytesPerSecond)), \(lane.uploadedObjects) objects"
             if lane.budgetAction != "go-on" { text += ", data plan: \(lane.budgetAction)" }
             if let next = lane.nextTrySeconds { text += ", next look in \(next) s" }

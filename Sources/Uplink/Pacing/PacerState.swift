@@ -68,7 +68,9 @@ public struct PacerStateFile: PacerStateStore {
         defer { close(descriptor) }
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
+            }
             guard count > 0 || errno == EINTR else { throw failure("write \(file)") }
             written += max(0, count)
         }

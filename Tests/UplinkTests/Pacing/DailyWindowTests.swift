@@ -37,11 +37,13 @@ struct DailyWindowTests {
         #expect([DailyWindow]().secondsToChange(second: 0) == nil)
     }
 
-    @Test("dates are right, also around leap days and offsets", arguments: [
-        (1_709_164_800_000, 0, 2024, 2, 29, 0), (1_709_251_199_000, 0, 2024, 2, 29, 86_399),
-        (1_709_251_199_000, 3600, 2024, 3, 1, 3599), (1_798_761_600_000, 0, 2027, 1, 1, 0),
-        (1_798_761_600_000, -3600, 2026, 12, 31, 82_800), (4_102_444_799_000, 0, 2099, 12, 31, 86_399),
-    ])
+    @Test(
+        "dates are right, also around leap days and offsets",
+        arguments: [
+            (1_709_164_800_000, 0, 2024, 2, 29, 0), (1_709_251_199_000, 0, 2024, 2, 29, 86_399),
+            (1_709_251_199_000, 3600, 2024, 3, 1, 3599), (1_798_761_600_000, 0, 2027, 1, 1, 0),
+            (1_798_761_600_000, -3600, 2026, 12, 31, 82_800), (4_102_444_799_000, 0, 2099, 12, 31, 86_399),
+        ])
     func dates(wallMs: Int64, offset: Int, year: Int, month: Int, day: Int, second: Int) throws {
         let time = try #require(CalendarTime(wallMs: wallMs, offsetSeconds: offset))
         #expect(time == CalendarTime(secondOfDay: second, month: year * 12 + month - 1, day: day))
@@ -58,7 +60,9 @@ struct DailyWindowTests {
             (0..<240).filter { minute in
                 let wallMs = dayMs + Int64(minute) * 60_000
                 let offset = wallMs < change ? before : after
-                return CalendarTime(wallMs: wallMs, offsetSeconds: offset).map { window.contains(minute: $0.minuteOfDay) }
+                return CalendarTime(wallMs: wallMs, offsetSeconds: offset).map {
+                    window.contains(minute: $0.minuteOfDay)
+                }
                     ?? false
             }.count
         }

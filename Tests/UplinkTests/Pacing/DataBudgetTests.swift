@@ -5,7 +5,8 @@ import Testing
 @Suite("Data plan")
 struct DataBudgetTests {
     let settings = DataBudget.Settings(
-        monthBytes: 1000, slowBytesPerSecond: 2048, at80: ["bulk": .slow], at100: ["critical": .goOn, "bulk": .stop, "*": .slow])
+        monthBytes: 1000, slowBytesPerSecond: 2048, at80: ["bulk": .slow],
+        at100: ["critical": .goOn, "bulk": .stop, "*": .slow])
 
     func time(_ year: Int, _ month: Int, _ day: Int) -> CalendarTime {
         CalendarTime(secondOfDay: 0, month: year * 12 + month - 1, day: day)

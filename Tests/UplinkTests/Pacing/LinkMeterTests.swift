@@ -5,7 +5,9 @@ import Testing
 @Suite("Link meter")
 struct LinkMeterTests {
     /// One upload by itself.
-    private func upload(_ meter: inout LinkMeter, _ bytes: Int, from start: Duration, took: Duration, isWhole: Bool = true) {
+    private func upload(
+        _ meter: inout LinkMeter, _ bytes: Int, from start: Duration, took: Duration, isWhole: Bool = true
+    ) {
         meter.began(now: start)
         meter.sent(bytes)
         meter.ended(isWhole: isWhole, now: start + took)
@@ -38,9 +40,9 @@ struct LinkMeterTests {
         var meter = LinkMeter()
         meter.began(now: .zero)
         meter.began(now: .seconds(5))
-        meter.sent(1_000_000)
+        meter.sent(2_000_000)
         meter.ended(isWhole: true, now: .seconds(10))
-        #expect(meter.bytesPerSecond == 100_000)
+        #expect(meter.bytesPerSecond == 200_000)
         meter.ended(isWhole: true, now: .seconds(11))
     }
 

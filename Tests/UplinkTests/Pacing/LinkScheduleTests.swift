@@ -82,7 +82,9 @@ struct LinkScheduleTests {
         #expect(got >= share * 0.9 && got <= share * 1.15 + 0.06, "\(share): \(got)")
     }
 
-    @Test("fresh data of any lane goes before the backlog of a better one; a lane's own order is not its business (P10, fluent-bit #2849)")
+    @Test(
+        "fresh data of any lane goes before the backlog of a better one; a lane's own order is not its business (P10, fluent-bit #2849)"
+    )
     func liveFirst() {
         let ranks = [
             Pacing.rank(priority: 0, isBacklog: false), Pacing.rank(priority: 2, isBacklog: false),
@@ -141,7 +143,8 @@ struct LinkScheduleTests {
         for tick in 0..<20_000 {
             let now = Duration.milliseconds(tick)
             if ids.isEmpty || (ids.count < 6 && Int.random(in: 0..<100, using: &random) == 0) {
-                let rank = Pacing.rank(priority: Int.random(in: 0...2, using: &random), isBacklog: .random(using: &random))
+                let rank = Pacing.rank(
+                    priority: Int.random(in: 0...2, using: &random), isBacklog: .random(using: &random))
                 ids.append(schedule.begin(lane: "l\(rank)", rank: rank, now: now))
                 if ids.count == 1 { lastGrant = now }
             }

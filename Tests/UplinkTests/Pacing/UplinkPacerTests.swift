@@ -69,12 +69,15 @@ struct UplinkPacerTests {
         try fill(harness, batches: 2000, bytes: 3000)
         await harness.settle()
         try harness.checkStore()
-        let sizes = harness.memory.contents.sorted { $0.key < $1.key }.map(\.value.readableBytes).dropFirst(3).dropLast()
+        let sizes = harness.memory.contents.sorted { $0.key < $1.key }.map(\.value.readableBytes).dropFirst(3)
+            .dropLast()
         #expect(sizes.count > 5)
         #expect(sizes.allSatisfy { (150_000...260_000).contains($0) }, "\(sizes)")
     }
 
-    @Test("paused between any two steps, also over a restart, nothing is sent; resumed, nothing is missing", arguments: 1..<20)
+    @Test(
+        "paused between any two steps, also over a restart, nothing is sent; resumed, nothing is missing",
+        arguments: 1..<20)
     func pauseAnywhere(steps: Int) async throws {
         let harness = Harness()
         let box = Box()
