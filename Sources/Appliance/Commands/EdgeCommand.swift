@@ -16,7 +16,10 @@ struct EdgeCommand: AsyncParsableCommand {
         let role: EdgeRole
         do {
             role = try await EdgeRole.open(
-                settings, store: try settings.store.map { try OpenedStore($0) }, announcer: nil, logger: logger)
+                settings,
+                store: try settings.store.map {
+                    try OpenedStore($0, progressTimeout: settings.uplink.pacing.progressTimeout)
+                }, announcer: nil, logger: logger)
         } catch {
             throw Complaint.say("\(settings.dataDirectory): \(error)", Complaint.unavailable)
         }

@@ -197,8 +197,10 @@ struct UplinkSettings: Sendable {
     var objectBytes: Int
     var concurrency: Int
     var announce: [String]
+    var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
+        pacing = UplinkPacingSettings(reader, prefix: prefix)
         enabled = reader.flag(prefix + "enabled")
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")

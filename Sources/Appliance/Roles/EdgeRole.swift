@@ -18,6 +18,9 @@ final class EdgeRole: Service {
     private let client: HTTPClient?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
+    /// How commands reach this process; nil without a console or where the file could not be written.
+    let control: ControlFile?
+    private let started = ContinuousClock.now
 
     /// The listeners are open: what comes is taken.
     var isAccepting: Bool { accepting.load(ordering: .relaxed) }
@@ -45,6 +48,14 @@ final class EdgeRole: Service {
         self.gateway = gateway
         self.store = store
         self.logger = logger
+        control = settings.http.flatMap { http in
+            do {
+                return try ControlFile.make(directory: settings.dataDirectory, http: http)
+            } catch {
+                logger.error("commands cannot reach this gateway: \(error)")
+                return nil
+            }
+        }
         guard settings.uplink.enabled, let store else {
             uplink = nil
             client = nil
@@ -60,10 +71,15 @@ final class EdgeRole: Service {
             Uplink<ContinuousClock>.Lane(
                 source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
         }
+        let paced = settings.uplink.pacing
+        let pacer = UplinkPacer(
+            settings: paced.pacing, lanes: lanes.map(\.source.laneName), clock: ContinuousClock(),
+            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
+            store: PacerStateFile(directory: settings.dataDirectory))
         uplink = Uplink(
             identity: identity, lanes: lanes, store: store, announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger)
+            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer)
     }
 
     private static func makeClient() -> HTTPClient {
@@ -141,6 +157,7 @@ final class EdgeRole: Service {
             }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
+        if let pacing = uplink?.pacer?.status { problems += pacing.problems }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -148,6 +165,14 @@ final class EdgeRole: Service {
     }
 
     var uploads: [LaneUplinkStatus] { uplink?.status ?? [] }
+    var uplinkReport: UplinkReport? {
+        pacer.map { UplinkReport($0.status, lanes: uploads, sinceStart: .zero + started.duration(to: .now)) }
+    }
+
+    func noteOrder(_ text: String) { logger.notice("\(text)", metadata: ["site": "\(site)"]) }
+
+    /// Nil when the uplink is switched off.
+    var pacer: UplinkPacer<ContinuousClock>? { uplink?.pacer }
 }
 
 extension EdgeSettings {
