@@ -38,6 +38,11 @@ public final class LedgerView: Sendable {
         }
     }
 
+    /// Bytes of the extents of each partition, as stored; empty where there is no such topic.
+    public func partitionSizes(_ topicID: KafkaUUID) -> [Int64] {
+        visible.withLock { $0.topics.all[topicID]?.partitions.map(\.sizeBytes) ?? [] }
+    }
+
     // MARK: Extents
 
     /// The extents that hold `offset` and what follows it, up to `maxBytes` of stored bytes; the first one is always

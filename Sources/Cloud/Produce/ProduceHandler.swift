@@ -10,6 +10,7 @@ struct ProduceHandler: Sendable {
     let view: LedgerView
     let batcher: ProduceBatcher
     let volume: Volume?
+    let advertised: Advertised
     let configuration: CloudConfiguration
     let world: CloudWorld
 
@@ -23,7 +24,9 @@ struct ProduceHandler: Sendable {
         let deadline = deadline(produce, loop)
         for part in call.parts {
             send(part, deadline, loop, admitted: nil) { outcomes in
-                if call.fill(part.slots, outcomes) { promise.succeed(call.response) }
+                guard call.fill(part.slots, outcomes) else { return }
+                call.nameLeaders(advertised)
+                promise.succeed(call.response)
             }
         }
         return promise.futureResult.answer(request)
@@ -199,5 +202,19 @@ final class ProduceCall: @unchecked Sendable {
         }
         filled += 1
         return filled == parts.count
+    }
+
+    /// Rule P8: beside NOT_LEADER_OR_FOLLOWER stands who leads, as Metadata names it, so that a client need not ask.
+    func nameLeaders(_ advertised: Advertised) {
+        var isNamed = false
+        for topic in response.topics.indices {
+            for index in response.topics[topic].partitions.indices
+            where response.topics[topic].partitions[index].errorCode == .notLeaderOrFollower {
+                response.topics[topic].partitions[index].currentLeader = LeaderIDAndEpoch(
+                    leaderID: advertised.nodeID, leaderEpoch: Kafka.leaderEpoch)
+                isNamed = true
+            }
+        }
+        if isNamed { response.nodeEndpoints = [advertised.node] }
     }
 }
