@@ -98,7 +98,7 @@ struct Handlers: Sendable {
     ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let loop = connection.eventLoop
         switch request.header.apiKey {
-        case .produce: return try produce.handle(request, loop)
+        case .produce: return try produce.handle(request, on: connection)
         case .fetch: return try fetch.handle(request, on: connection)
         case .listOffsets: return try listOffsets.handle(request, loop)
         case .metadata: return try metadata.handle(request, loop)

@@ -53,6 +53,21 @@ public final class LedgerView: Sendable {
         visible.withLock { $0.extents(topicID, partition, from: offset, maxBytes: maxBytes, maxCount: maxCount) }
     }
 
+    /// The same with the aborted transactions that have records in those extents, by their first offset. One look: compaction
+    /// takes records of an aborted transaction out and forgets it at once, so two looks might show the records and not the transaction.
+    public func extentsAndAborted(
+        _ topicID: KafkaUUID, _ partition: Int32, from offset: Int64, maxBytes: Int, maxCount: Int = 1_000
+    ) -> (extents: [Extent], aborted: [AbortedTransaction]) {
+        visible.withLock { state in
+            let extents = state.extents(topicID, partition, from: offset, maxBytes: maxBytes, maxCount: maxCount)
+            guard let last = extents.last?.lastOffset, let found = state.topics.partition(topicID, partition),
+                !found.aborted.isEmpty
+            else { return (extents, []) }
+            let aborted = found.aborted(in: offset..<last + 1)
+            return (extents, aborted.map { AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset) })
+        }
+    }
+
     /// The first extent that holds a record with a timestamp of `timestampMs` or later.
     public func extent(_ topicID: KafkaUUID, _ partition: Int32, atOrAfter timestampMs: Int64) -> Extent? {
         visible.withLock { $0.extent(topicID, partition, atOrAfter: timestampMs) }
