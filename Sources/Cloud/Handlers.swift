@@ -31,7 +31,8 @@ struct Handlers: Sendable {
         let view = ledger.view
         let creator = TopicCreator(ledger: ledger, world: world, partitionsDefault: configuration.partitionsDefault)
         produce = ProduceHandler(
-            view: view, batcher: batcher, volume: volume, advertised: advertised, configuration: configuration, world: world)
+            view: view, batcher: batcher, volume: volume, advertised: advertised, configuration: configuration,
+            world: world)
         producerIDs = ProducerIDHandler(ledger: ledger, configuration: configuration.transactions, world: world)
         fetch = FetchHandler(engine: engine, view: view)
         listOffsets = ListOffsetsHandler(

@@ -43,7 +43,9 @@ public enum BatchOpening {
 
     /// By the lowest bits of the attributes; nil for a codec that does not exist.
     private static func compression(of records: ByteBuffer) -> Compression? {
-        guard let attributes = records.getInteger(at: records.readerIndex + 22, as: UInt8.self) else { return .some(.none) }
+        guard let attributes = records.getInteger(at: records.readerIndex + 22, as: UInt8.self) else {
+            return .some(.none)
+        }
         return Compression(rawValue: attributes & 7)
     }
 }

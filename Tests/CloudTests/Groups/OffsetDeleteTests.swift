@@ -56,7 +56,9 @@ struct OffsetDeleteTests {
         return bytes
     }
 
-    @Test("offsets of a group without members are forgotten; what is not there is told, and no error where nothing was committed")
+    @Test(
+        "offsets of a group without members are forgotten; what is not there is told, and no error where nothing was committed"
+    )
     func empty() async throws {
         try await BrokerWorld.run { world in
             try await world.createTopic("t", partitions: 2)

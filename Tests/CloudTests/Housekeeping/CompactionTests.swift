@@ -172,7 +172,8 @@ struct CompactionTests {
             try await world.produce(Batches.keyed([("b", "2")]))
             await world.broker.housekeeper.round()
             #expect(named() == [])
-            #expect(try await markers() == [1, 4, 6], "the first one's time has not come, the last one's records are there")
+            #expect(
+                try await markers() == [1, 4, 6], "the first one's time has not come, the last one's records are there")
             #expect(try await world.consume(isReadCommitted: true).latest == ["a": "committed", "b": "2"])
             #expect(try await world.consume().latest == ["a": "committed", "b": "2"])
             world.wall.pass(60_000)

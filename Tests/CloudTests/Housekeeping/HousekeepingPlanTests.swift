@@ -58,7 +58,8 @@ struct HousekeepingPlanTests {
         policy.lagMsMax = 500
         #expect(plan.isDue(policy, configuration, nowMs: 1_001))
         #expect(!plan.isDue(policy, configuration, nowMs: 1_000))
-        let old = try #require(Self.plan([Self.extent(0, at: 900, newest: 499), Self.extent(10, at: 900, newest: 950)]))
+        let old = try #require(
+            Self.plan([Self.extent(0, at: 900, newest: 499), Self.extent(10, at: 900, newest: 950)]))
         configuration.dirtyBytesMin = 1_000
         #expect(old.isDue(policy, configuration, nowMs: 1_000), "as old as its oldest records, whenever they came")
         configuration.dirtyBytesMin = 100
@@ -203,7 +204,8 @@ struct HousekeepingPlanTests {
         #expect(try Self.judge(&late, marked, isCleaned: true) == .drop)
     }
 
-    @Test("K2: aborted records go at once; their marker ends the transaction for the ledger, and goes after its horizon")
+    @Test(
+        "K2: aborted records go at once; their marker ends the transaction for the ledger, and goes after its horizon")
     func abortMarker() throws {
         let first = AbortedTransaction(producerID: 7, firstOffset: 0)
         var cleaner = Self.cleaner(aborted: [(0, 1)])

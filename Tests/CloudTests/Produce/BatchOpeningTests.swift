@@ -71,7 +71,8 @@ struct BatchOpeningTests {
             try await world.createTopic("t")
             let loop = MultiThreadedEventLoopGroup.singleton.any()
             let connection = KafkaConnection(
-                id: 9, peer: nil, eventLoop: loop, closeFuture: loop.makePromise(of: Void.self).futureResult, closer: {})
+                id: 9, peer: nil, eventLoop: loop, closeFuture: loop.makePromise(of: Void.self).futureResult, closer: {}
+            )
             let request = try BrokerWorld.parsed(world.produceRequest([(0, Self.bomb(60 << 20))]), version: 9)
             let broker = world.broker
             let (answer, isFree) = try await loop.submit {
