@@ -10,6 +10,7 @@ extension SimulatedDisk.State {
         operations += 1
         if faults.powerOffAt == operations { isOff = true }
         if isOff { throw DiskError(operation, name, errno: ENODEV) }
+        if faults.isReadOnly, operation != .syncDirectory { throw DiskError(operation, name, errno: EROFS) }
         guard faults[keyPath: failing] > 0 else { return }
         faults[keyPath: failing] -= 1
         throw DiskError(operation, name, errno: faults.errno)
