@@ -84,7 +84,8 @@ struct WALCommand: AsyncParsableCommand {
             let isLane = try place.lanes() == [place.directory]
             let reports = try place.each { (lane: String) throws(WALError) in
                 let name = lane.split(separator: "/").last.map(String.init) ?? lane
-                return try WriteAheadLog.Salvage.run(directory: lane, to: to.map { isLane ? $0 : $0 + "/lanes/" + name })
+                return try WriteAheadLog.Salvage.run(
+                    directory: lane, to: to.map { isLane ? $0 : $0 + "/lanes/" + name })
             }
             if let to, !isLane { try copyIdentity(to: to) }
             return reports

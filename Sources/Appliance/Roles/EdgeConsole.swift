@@ -68,8 +68,12 @@ enum EdgeConsole {
             add("scrub_rounds_total", .counter, "Rounds over all closed segments.", Double(log.scrub.rounds))
             add("scrub_damage_total", .counter, "Damage the scrubber found first.", Double(log.scrub.damagedRanges))
             add("lost_total", .counter, "Frames that were lost.", Double(log.alarms.lostLSNs))
-            add("suspect_segments_total", .counter, "Segments given up after a failed write or fsync.", Double(log.alarms.suspectSegments))
-            add("newer_formats", .gauge, "Directories left alone because a newer cairn wrote them.", Double(log.alarms.newerFormats))
+            add(
+                "suspect_segments_total", .counter, "Segments given up after a failed write or fsync.",
+                Double(log.alarms.suspectSegments))
+            add(
+                "newer_formats", .gauge, "Directories left alone because a newer cairn wrote them.",
+                Double(log.alarms.newerFormats))
             add("boot_epoch", .gauge, "Which start of the log this is.", Double(log.bootEpoch))
             add("quarantined_total", .counter, "Damaged ranges put aside.", Double(log.alarms.quarantinedRanges))
         }

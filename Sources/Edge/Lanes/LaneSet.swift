@@ -36,7 +36,8 @@ struct LaneSet {
             var lane = Self.configuration(settings, directory: parent + "/" + settings.name)
             adjust(&lane)
             do throws(WALError) {
-                let (log, report) = try isConfigured
+                let (log, report) =
+                    try isConfigured
                     ? LaneLog.openBeside(lane, bootEpoch: bootEpoch) : LaneLog.open(lane, bootEpoch: bootEpoch)
                 lanes.append(Lane(settings: settings, log: log, watchers: watchers))
                 reports.append(report)

@@ -43,7 +43,8 @@ extension LaneCore {
         guard let start = unsettled.groupOffset else { return true }
         disk.dropCache(newest.file, at: start, lengthBytes: tailBytes - start)
         var scan = SegmentScan(
-            window: ScanWindow(disk: disk), file: newest.file, sequence: newest.sequence, salt: newest.salt, from: start,
+            window: ScanWindow(disk: disk), file: newest.file, sequence: newest.sequence, salt: newest.salt,
+            from: start,
             endBytes: tailBytes, expectedLSN: nil)
         while let item = try? scan.next() {
             guard case .frame(let frame) = item else { return false }

@@ -69,7 +69,8 @@ final class Staging {
     /// Closes the group: header in front, zeros up to the block boundary. What to write, lead included.
     func finish() -> UnsafeRawBufferPointer {
         let header = GroupHeader(
-            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence, salt: salt,
+            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence,
+            salt: salt,
             bootMark: bootMark)
         header.encode(into: UnsafeMutableRawBufferPointer(rebasing: memory[leadBytes...]))
         let total = leadBytes + header.groupBytes

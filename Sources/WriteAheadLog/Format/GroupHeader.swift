@@ -80,7 +80,7 @@ struct GroupHeader: Equatable {
         self.salt = salt
     }
 
-    private static func checksum(_ bytes: UnsafeRawBufferPointer, salt: UInt64) -> UInt32 {
+    static func checksum(_ bytes: UnsafeRawBufferPointer, salt: UInt64) -> UInt32 {
         cairn_crc32c(UInt32(truncatingIfNeeded: salt >> 32), bytes.baseAddress! + 8, sizeBytes - 8)
     }
 }

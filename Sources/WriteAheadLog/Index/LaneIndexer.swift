@@ -80,6 +80,12 @@ final class LaneIndexer: Sendable {
         }
     }
 
+    /// After the thread has ended.
+    func closeFiles() {
+        store.withLock { $0 = nil }
+        lookups.withLock { $0 = nil }
+    }
+
     // MARK: The thread
 
     /// `makeSpare` zeroes a segment file and tells the writer; it takes a while.

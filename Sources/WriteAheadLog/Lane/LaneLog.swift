@@ -107,6 +107,9 @@ public final class LaneLog: LaneSource {
         threads.first?.join()
         indexer.close()
         for thread in threads.dropFirst() { thread.join() }
+        // Whoever keeps this object must not keep the files open for writing with it.
+        indexer.closeFiles()
+        published.view.segments.last?.file.closeWriter()
         lock.release()
     }
 

@@ -46,7 +46,9 @@ final class PublishedLane: Sendable {
 
     /// Counts a segment whose header block is damaged, once. True when it is news.
     func noteDamagedHead(_ sequence: UInt64) -> Bool {
-        guard damagedHeads.withLock({ $0.count < Self.knownGapsMax && $0.insert(sequence).inserted }) else { return false }
+        guard damagedHeads.withLock({ $0.count < Self.knownGapsMax && $0.insert(sequence).inserted }) else {
+            return false
+        }
         withState { $0.status.alarms.damagedHeads += 1 }
         return true
     }

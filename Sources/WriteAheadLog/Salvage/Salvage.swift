@@ -63,6 +63,7 @@ public struct Salvage {
             }
         }
         if !isBegun { try begin(segment) }
+        if segment.isGuessed { note(LSNGap(firstLSN: segment.firstLSN, lastLSN: segment.firstLSN)) }
         // The checkpoint is made anew where it was lost; it held nothing but what can be worked out.
         for gap in lost where gap.lastLSN > segment.firstLSN {
             note(LSNGap(firstLSN: max(gap.firstLSN, segment.firstLSN + 1), lastLSN: gap.lastLSN))
@@ -148,6 +149,11 @@ public struct Salvage {
                 state.partitions[place].nextOffset = max(state.partitions[place].nextOffset, endOffset)
             }
             if let upload = known.upload { state.uploads.apply(uploaded: upload.sequence, lastLSN: upload.lastLSN) }
+        }
+        // Segments before the first one may go only when they are uploaded.
+        let uploaded = state.uploads.uploadedThrough
+        if report.firstLSN > uploaded + 1 {
+            report.lost.insert(LSNGap(firstLSN: uploaded + 1, lastLSN: report.firstLSN - 1), at: 0)
         }
         var end = last
         end.live.sequence += 1

@@ -7,6 +7,8 @@ struct SalvageSource {
         var live: LiveSegment<LocalFile>
         /// LSN of the checkpoint at its head, which may be lost.
         var firstLSN: UInt64
+        /// Nothing says so: it is one below the first frame there is, and may have been more than a checkpoint's.
+        var isGuessed = false
     }
 
     let disk: LocalDisk
@@ -37,7 +39,7 @@ struct SalvageSource {
         }
         segments.sort { ($0.live.sequence, $0.name) < ($1.live.sequence, $1.name) }
         dropCopies()
-        for place in segments.indices { segments[place].firstLSN = try firstLSN(of: segments[place].live) }
+        for place in segments.indices where !segments[place].live.hasHeader { try guess(place) }
     }
 
     /// Files that hold no live segment: the index, the lock, and what has been freed or was never begun.
@@ -55,24 +57,33 @@ struct SalvageSource {
                 continue
             }
             let isNamed = segment.name == SegmentName.live(segment.live.sequence)
-            notes.append("\(isNamed ? last.name : segment.name): another copy of segment \(segment.live.sequence), left out")
+            notes.append(
+                "\(isNamed ? last.name : segment.name): another copy of segment \(segment.live.sequence), left out")
             if isNamed { kept[kept.count - 1] = segment }
         }
         segments = kept
     }
 
-    /// Without header and checkpoint: at least one LSN before the first group there is, because the checkpoint had one.
-    private func firstLSN(of live: LiveSegment<LocalFile>) throws(WALError) -> UInt64 {
-        if live.hasHeader { return live.firstLSN }
+    /// Without header and checkpoint the first frame that is left tells: at least one LSN before it, the checkpoint's.
+    private mutating func guess(_ place: Int) throws(WALError) {
+        let live = segments[place].live
+        let window = ScanWindow(disk: disk)
+        window.readsAroundErrors = true
         var scan = SegmentScan(
-            window: ScanWindow(disk: disk), file: live.file, sequence: live.sequence, salt: live.salt,
-            endBytes: live.sizeBytes, expectedLSN: live.firstLSN)
-        do throws(DiskError) {
-            if case .frame(let frame)? = try scan.next(), frame.header.kind == .checkpoint { return frame.header.lsn }
-        } catch {
-            throw .io(error)
+            window: window, file: live.file, sequence: live.sequence, salt: live.salt, endBytes: live.sizeBytes,
+            expectedLSN: live.firstLSN)
+        let search = FrameSearch(scan: scan, window: window, fileBytes: live.sizeBytes)
+        var first = live.firstLSN
+        if case .frame(let frame)? = try next(&scan) {
+            if frame.header.kind == .checkpoint { return }
+            // The group before it may have lost no more than its header.
+            var lsns = 1..<frame.header.lsn
+            try search.run(0..<frame.groupOffset, lsns: &lsns, lost: { _ in }) { found in
+                first = min(first, found.header.lsn)
+            }
         }
-        return max(1, live.firstLSN) - (live.firstLSN > 1 ? 1 : 0)
+        segments[place].firstLSN = max(2, first) - 1
+        segments[place].isGuessed = true
     }
 
     /// Frames of one segment from `firstLSN` up to `limitLSN`, in order, and what is lost between them.
@@ -95,7 +106,8 @@ struct SalvageSource {
                 bad = []
                 try body(frame)
             case .quarantined(let offset, let length), .torn(let offset, let length):
-                bad.append(offset..<min(segment.live.sizeBytes, offset + length))
+                let end = min(segment.live.sizeBytes, offset + length)
+                bad.append(min(offset, end)..<end)
             case .gap(let gap):
                 var missing = gap.firstLSN..<gap.lastLSN + 1
                 for range in bad { try search.run(range, lsns: &missing, lost: lost, body) }
@@ -108,7 +120,7 @@ struct SalvageSource {
         guard end < limit else { return }
         var missing = end..<limit
         let start = min(bad.first?.lowerBound ?? scan.position, scan.position)
-        try search.run(start..<segment.live.sizeBytes, lsns: &missing, lost: lost, body)
+        try search.run(min(start, segment.live.sizeBytes)..<segment.live.sizeBytes, lsns: &missing, lost: lost, body)
         if limit != .max, let first = missing.first, let last = missing.last {
             lost(LSNGap(firstLSN: first, lastLSN: last))
         }

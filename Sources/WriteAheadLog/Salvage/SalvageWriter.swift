@@ -15,7 +15,9 @@ final class SalvageWriter {
         do throws(DiskError) {
             disk = try LocalDisk(directory: directory, engine: .pwrite)
             let found = try disk.list()
-            if let first = found.first { throw DiskError(.create, "\(directory), which holds \(first.name)", errno: 17) }
+            if let first = found.first {
+                throw DiskError(.create, "\(directory), which holds \(first.name)", errno: 17)
+            }
         } catch {
             throw .io(error)
         }

@@ -65,6 +65,7 @@ public final class SimulatedDisk: Disk {
         var changes: [NameChange] = []
         var faults = Faults()
         var operations = 0
+        var writtenBytes: UInt64 = 0
         var isOff = false
         var capacityBytes = Int.max
         var underWay: UnderWay?
@@ -89,6 +90,9 @@ public final class SimulatedDisk: Disk {
 
     /// Writes begun and done, syncs and name changes so far.
     public var operations: Int { state.withLock { $0.operations } }
+
+    /// Bytes of all writes so far.
+    public var writtenBytes: UInt64 { state.withLock { $0.writtenBytes } }
 
     /// Whether power went off at `Faults.powerOffAt`.
     public var isOff: Bool { state.withLock { $0.isOff } }
