@@ -1,12 +1,11 @@
 import KafkaListener
 import KafkaProtocol
-import Ledger
 import NIOCore
 
 /// DescribeGroups, ListGroups and DeleteGroups. A group that only has offsets is one in state Empty.
 struct GroupAdminHandler: Sendable {
     let groups: GroupService
-    let ledger: Ledger
+    let store: any GroupOffsetStore
 
     func describe(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(DescribeGroupsRequest.self)
@@ -25,7 +24,7 @@ struct GroupAdminHandler: Sendable {
             group.protocolType = known.protocolType
             group.protocolData = known.protocolName
             group.members = known.members.map { Self.member($0) }
-        } else if ledger.view.groupExists(name) {
+        } else if store.groupExists(name) {
             group.groupState = GroupState.empty.rawValue
         } else {
             group.groupState = GroupState.dead.rawValue
@@ -51,7 +50,7 @@ struct GroupAdminHandler: Sendable {
     func list(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(ListGroupsRequest.self)
         var known: [String: (state: GroupState, type: String)] = [:]
-        for name in ledger.view.groups() { known[name] = (.empty, "") }
+        for name in store.groups() { known[name] = (.empty, "") }
         for summary in groups.summaries() { known[summary.group] = (summary.state, summary.protocolType) }
         let states = Set(asked.statesFilter.map { $0.lowercased() })
         let types = Set(asked.typesFilter.map { $0.lowercased() })
@@ -91,14 +90,10 @@ struct GroupAdminHandler: Sendable {
             result.errorCode = .nonEmptyGroup
             return loop.makeSucceededFuture(result)
         }
-        guard ledger.view.groupExists(name) else {
+        guard store.groupExists(name) else {
             result.errorCode = wasKnown ? .none : .groupIdNotFound
             return loop.makeSucceededFuture(result)
         }
-        return ledger.submit(.deleteGroup(group: name), on: loop).map { [result] answer in
-            var result = result
-            if case .failure(let error) = answer { result.errorCode = error.coordinatorCode }
-            return result
-        }
+        return store.delete(name, on: loop).map { DeleteGroupsResponse.Result(groupID: name, errorCode: $0) }
     }
 }
