@@ -24,6 +24,8 @@ struct GroupAdminHandler: Sendable {
             group.protocolType = known.protocolType
             group.protocolData = known.protocolName
             group.members = known.members.map { Self.member($0) }
+        } else if let code = store.unavailable {
+            group.errorCode = code
         } else if store.groupExists(name) {
             group.groupState = GroupState.empty.rawValue
         } else {
@@ -55,6 +57,7 @@ struct GroupAdminHandler: Sendable {
         let states = Set(asked.statesFilter.map { $0.lowercased() })
         let types = Set(asked.typesFilter.map { $0.lowercased() })
         var response = ListGroupsResponse()
+        if let code = store.unavailable { response.errorCode = code }
         guard types.isEmpty || types.contains("classic") else { return request.answer(response, on: loop) }
         response.groups = known.sorted { $0.key < $1.key }
             .filter { states.isEmpty || states.contains($0.value.state.rawValue.lowercased()) }
@@ -83,6 +86,10 @@ struct GroupAdminHandler: Sendable {
         var result = DeleteGroupsResponse.Result(groupID: name, errorCode: .none)
         guard !name.isEmpty else {
             result.errorCode = .invalidGroupId
+            return loop.makeSucceededFuture(result)
+        }
+        if let code = store.unavailable {
+            result.errorCode = code
             return loop.makeSucceededFuture(result)
         }
         let wasKnown = groups.describe(name) != nil

@@ -8,8 +8,7 @@ public struct GroupHandlers: Sendable {
     private let offsets: OffsetsHandler
     private let admin: GroupAdminHandler
 
-    /// - Parameter memberID: a new one for every call; its text must not begin with a dash, which command lines would take for
-    ///   an option.
+    /// - Parameter memberID: makes the ids of members unique; a new one for every call.
     public init(
         groups: GroupService, offsets: any GroupOffsetStore, directory: any CoordinatorDirectory,
         memberID: @escaping @Sendable () -> KafkaUUID

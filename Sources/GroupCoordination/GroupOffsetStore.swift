@@ -9,6 +9,9 @@ public import NIOCore
 /// - Durability: a change is answered once it would survive a power cut. A failed one was not made, or it is not known; the
 ///   code says that the client may try again.
 public protocol GroupOffsetStore: Sendable {
+    /// Set while the store cannot say what is committed: whoever asks must be told to come again, never that there is nothing.
+    var unavailable: ErrorCode? { get }
+
     func topic(named name: String) -> GroupTopic?
     func topic(id: KafkaUUID) -> GroupTopic?
 

@@ -97,11 +97,30 @@ struct OffsetsHandler: Sendable {
     ) -> OffsetFetchResponse.Group {
         var group = OffsetFetchResponse.Group()
         group.groupID = name
-        guard !name.isEmpty else {
-            group.errorCode = .invalidGroupId
-            return group
+        if let code = name.isEmpty ? .invalidGroupId : store.unavailable {
+            return Self.failed(group, code, topics ?? [])
         }
         group.topics = topics.map { $0.map { topic(name, $0, version, stable) } } ?? all(name, stable)
+        return group
+    }
+
+    /// Versions before 2 have no error of the whole, so every partition says it.
+    private static func failed(
+        _ group: OffsetFetchResponse.Group, _ code: ErrorCode, _ topics: [OffsetFetchRequest.Topic]
+    ) -> OffsetFetchResponse.Group {
+        var group = group
+        group.errorCode = code
+        group.topics = topics.map { asked in
+            var topic = OffsetFetchResponse.Topic()
+            topic.name = asked.name
+            topic.topicID = asked.topicID
+            topic.partitions = asked.partitionIndexes.map { index in
+                var partition = partition(index, nil)
+                partition.errorCode = code
+                return partition
+            }
+            return topic
+        }
         return group
     }
 

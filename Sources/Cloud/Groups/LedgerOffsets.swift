@@ -9,6 +9,9 @@ struct LedgerOffsets: GroupOffsetStore {
     let ledger: Ledger
     let world: CloudWorld
 
+    /// The view is in memory, and complete before the node serves.
+    var unavailable: ErrorCode? { nil }
+
     func topic(named name: String) -> GroupTopic? { ledger.view.topic(named: name).map(GroupTopic.init) }
     func topic(id: KafkaUUID) -> GroupTopic? { ledger.view.topic(id: id).map(GroupTopic.init) }
 
