@@ -7,6 +7,7 @@ public struct GroupHandlers: Sendable {
     private let membership: MembershipHandler
     private let offsets: OffsetsHandler
     private let admin: GroupAdminHandler
+    private let offsetDelete: OffsetDeleteHandler
 
     /// - Parameter memberID: makes the ids of members unique; a new one for every call.
     public init(
@@ -16,6 +17,7 @@ public struct GroupHandlers: Sendable {
         membership = MembershipHandler(groups: groups, directory: directory, memberID: memberID)
         self.offsets = OffsetsHandler(groups: groups, store: offsets)
         admin = GroupAdminHandler(groups: groups, store: offsets)
+        offsetDelete = OffsetDeleteHandler(groups: groups, store: offsets)
     }
 
     public static let apis: [SupportedAPI] = [
@@ -29,6 +31,7 @@ public struct GroupHandlers: Sendable {
         SupportedAPI(DescribeGroupsRequest.self),
         SupportedAPI(ListGroupsRequest.self),
         SupportedAPI(DeleteGroupsRequest.self),
+        SupportedAPI(OffsetDeleteRequest.self),
     ]
 
     /// Nil for a request that is none of ``apis``. Throws where the body does not parse.
@@ -47,6 +50,7 @@ public struct GroupHandlers: Sendable {
         case .describeGroups: return try admin.describe(request, loop)
         case .listGroups: return try admin.list(request, loop)
         case .deleteGroups: return try admin.delete(request, loop)
+        case .offsetDelete: return try offsetDelete.handle(request, loop)
         default: return nil
         }
     }

@@ -1,6 +1,7 @@
 import GroupCoordination
 import KafkaListener
 import KafkaProtocol
+import NIOCore
 
 /// Coordinators as a gateway has them: itself for groups, none for transactions.
 struct EdgeCoordinator: CoordinatorDirectory {

@@ -114,7 +114,8 @@ final class LocalGroupOffsets: GroupOffsetStore {
 
     func offsets(_ group: String) -> [OffsetPlace: CommittedOffset] {
         var found: [OffsetPlace: CommittedOffset] = [:]
-        for (name, offset) in state.withLock({ $0.table?.groups[group] }) ?? [:] {
+        let known: OffsetTable.Offsets = state.withLock { $0.table?.groups[group] ?? [:] }
+        for (name, offset) in known {
             guard let topic = topics.topic(named: name.topic) else { continue }
             found[OffsetPlace(topicID: topic.id, partition: name.partition)] = offset
         }

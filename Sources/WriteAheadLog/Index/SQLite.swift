@@ -8,6 +8,11 @@ package final class SQLiteConnection {
         package var code: Int32
         package var message: String
 
+        package init(code: Int32, message: String) {
+            self.code = code
+            self.message = message
+        }
+
         /// The file is no database or a broken one; rebuilding helps, retrying does not.
         package var isCorruption: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT, SQLITE_SCHEMA].contains(code & 0xFF) }
     }
