@@ -76,6 +76,7 @@ let package = Package(
         + module(
             "KafkaListener", ["KafkaProtocol", nioCore, nioPosix, nioConcurrency, logging, deque],
             tests: [nioEmbedded])
+        + module("GroupCoordination", ["KafkaProtocol", "KafkaListener", nioCore])
         + module("GNSS", [nioCore])
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
@@ -90,13 +91,16 @@ let package = Package(
             ])
         + module(
             "Edge",
-            ["WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", nioCore, nioPosix, nioConcurrency, logging],
+            [
+                "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CChecksum", nioCore,
+                nioPosix, nioConcurrency, logging,
+            ],
             tests: [nioEmbedded], exclude: ["README.md", "Intake/README.md"])
         + module(
             "Cloud",
             [
-                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog", nioCore,
-                nioPosix, nioConcurrency, logging, deque,
+                "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
+                "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [
@@ -104,7 +108,7 @@ let package = Package(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
-                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
+                    "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
                     logging,
                     httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],

@@ -1,4 +1,6 @@
+import GroupCoordination
 import KafkaListener
+import KafkaProtocol
 public import Logging
 public import NIOCore
 public import NIOPosix
@@ -36,6 +38,8 @@ public final class EdgeGateway: Sendable {
 
     private let group: any EventLoopGroup
     private let pool: NIOThreadPool
+    private let groups: GroupService
+    private let groupOffsets: LocalGroupOffsets
     private let logger: Logger
     private let configuredLanes: Int
     private let state = Mutex(State())
@@ -84,6 +88,16 @@ public final class EdgeGateway: Sendable {
         self.sink = LaneSink(
             lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
             batchBytesMax: configuration.kafka.batchBytesMax)
+        let lanes = set.lanes
+        let groups = GroupService(configuration: configuration.kafka.groups, timerLoop: group.next())
+        let groupOffsets = LocalGroupOffsets(
+            path: configuration.root + "/groups.sqlite", topics: topics, clock: clock, logger: logger
+        ) { place in
+            guard let topic = topics.topic(named: place.topic) else { return 0 }
+            return lanes[topic.lane].offsets(of: place).end
+        }
+        self.groups = groups
+        self.groupOffsets = groupOffsets
         self.kafkaService = EdgeKafkaService(
             EdgeServices(
                 configuration: configuration.kafka,
@@ -91,7 +105,10 @@ public final class EdgeGateway: Sendable {
                 clock: clock,
                 producerIDs: ProducerIDs(path: configuration.root + "/producer-ids", newSpace: random),
                 watchers: watchers, mailboxes: mailboxes, pool: pool,
-                fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax))))
+                fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax)),
+                groups: GroupHandlers(
+                    groups: groups, offsets: groupOffsets,
+                    directory: EdgeCoordinator(configuration: configuration.kafka), memberID: Self.memberID)))
         self.group = group
         self.pool = pool
         self.logger = logger
@@ -130,7 +147,10 @@ public final class EdgeGateway: Sendable {
             return state
         }
         guard before.phase != .closed else { return }
+        // Parked joins would hold the listener up.
+        groups.stop()
         await stopListeners(before.kafka, before.intakes)
+        await groupOffsets.close()
         let lanes = lanes
         // Closing joins the writer's thread, so it must not hold up an event loop.
         try? await pool.runIfActive { for lane in lanes { lane.log.close() } }
@@ -139,12 +159,15 @@ public final class EdgeGateway: Sendable {
 
     public func status() -> EdgeStatus {
         let (kafka, intakes) = state.withLock { ($0.kafka, $0.intakes) }
+        var groups = groupOffsets.status
+        (groups.activeGroups, groups.members, _) = self.groups.counts
         return EdgeStatus(
             incarnation: identity.incarnation,
             lanes: lanes.enumerated().map { index, lane in
                 EdgeLaneStatus(settings: lane.settings, isConfigured: index < configuredLanes, log: lane.log.status)
             },
             topicCount: topics.count, kafkaAddress: kafka?.address.map(Self.text), kafka: kafka?.counters,
+            groups: groups,
             intakes: intakes.map {
                 EdgeIntakeStatus(name: $0.name, address: $0.address.map(Self.text), counters: $0.counters)
             })
@@ -156,6 +179,10 @@ public final class EdgeGateway: Sendable {
             for intake in intakes { tasks.addTask { await intake.shutdown() } }
         }
         await kafka?.shutdown()
+    }
+
+    private static func memberID() -> KafkaUUID {
+        KafkaUUID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
     }
 
     private static func text(_ address: SocketAddress) -> String {

@@ -20,6 +20,9 @@ enum EdgeKeys {
         SettingKey("kafka.auto-create", .flag, "true", "Create a topic when a producer first names it."),
         SettingKey(
             "kafka.partitions", .count(1...10_000), "1", "Partitions of a topic that is not listed under topics."),
+        SettingKey(
+            "kafka.group-initial-delay", .duration, "3s",
+            "group.initial.rebalance.delay.ms: wait for more members of a new group."),
         SettingKey("topics", .list, "", "Topics known from the start: NAME partitions=N"),
         SettingKey(
             "ntrip.listen", .address, "127.0.0.1:2101", "NTRIP caster for sources (v1 SOURCE, v2 POST). Empty: off."),

@@ -4,6 +4,7 @@ struct EdgeSettings: Sendable {
     var dataDirectory: String
     var http: HostPort?
     var kafka: KafkaSettings
+    var groupInitialDelay: Duration
     var topics: [TopicSettings]
     var ntrip: NTRIPSettings?
     var streams: [StreamSettings]
@@ -21,6 +22,7 @@ struct EdgeSettings: Sendable {
         if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
         http = reader.address(prefix + "http.listen")
         kafka = KafkaSettings(reader, prefix: prefix)
+        groupInitialDelay = reader.duration(prefix + "kafka.group-initial-delay")
         topics = Self.topics(reader, prefix + "topics")
         ntrip = NTRIPSettings(reader, prefix: prefix + "ntrip.")
         streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }

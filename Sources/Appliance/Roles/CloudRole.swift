@@ -1,6 +1,7 @@
 import Cloud
 import Console
 import FoundationEssentials
+import GroupCoordination
 import KafkaListener
 import Ledger
 import Logging

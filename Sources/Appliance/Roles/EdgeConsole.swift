@@ -79,6 +79,8 @@ enum EdgeConsole {
                     + "\(LiveScreen.bytes(log.diskBytes)) of \(LiveScreen.bytes(log.quotaBytes)) \(log.engine)")
         }
         lines += role.uplinkReport.map { [""] + $0.lines } ?? []
+        let groups = status.groups
+        lines += ["", "consumer groups: \(groups.groups) with \(groups.offsets) offsets, \(groups.members) members"]
         lines += ["", "uplink: next object, phase, last error"]
         for lane in role.uploads {
             lines.append("  \(lane.lane) \(lane.nextSequence) \(lane.phase.rawValue) \(lane.lastError ?? "-")")
@@ -136,6 +138,16 @@ enum EdgeConsole {
             add("boot_epoch", .gauge, "Which start of the log this is.", Double(log.bootEpoch))
             add("quarantined_total", .counter, "Damaged ranges put aside.", Double(log.alarms.quarantinedRanges))
         }
+        let groups = status.groups
+        metrics += [
+            Metric(
+                "cairn_local_groups", .gauge, "Consumer groups of the site with offsets.", value: Double(groups.groups)),
+            Metric("cairn_local_group_members", .gauge, "Members of the site's groups.", value: Double(groups.members)),
+            Metric("cairn_local_group_offsets", .gauge, "Offsets they have committed.", value: Double(groups.offsets)),
+            Metric(
+                "cairn_local_group_offsets_refused_total", .counter, "Offsets that were refused.",
+                value: Double(groups.refusedOffsets)),
+        ]
         for lane in role.uploads {
             let labels = [("lane", lane.lane)]
             metrics.append(

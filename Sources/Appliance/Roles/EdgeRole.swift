@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Edge
+import GroupCoordination
 import KafkaListener
 import Logging
 import NIOCore
@@ -167,6 +168,8 @@ final class EdgeRole: Service {
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
         if let pacing = uplink?.pacer?.status { problems += pacing.problems }
+        let groups = gateway.status().groups
+        problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -214,6 +217,7 @@ extension EdgeSettings {
         configuration.kafka.autoCreatesTopics = kafka.autoCreate
         configuration.kafka.defaultPartitions = Int32(kafka.partitions)
         configuration.kafka.batchBytesMax = kafka.batchBytesMax
+        configuration.kafka.groups.initialRebalanceDelay = TimeAmount(groupInitialDelay)
         return configuration
     }
 }

@@ -1,3 +1,4 @@
+import GroupCoordination
 import KafkaListener
 import NIOPosix
 
@@ -15,4 +16,5 @@ struct EdgeServices: Sendable {
     /// Where reads block. Few threads: local readers are few, and must not take the disk from the writers.
     let pool: NIOThreadPool
     let fetchBudget: ByteBudget
+    let groups: GroupHandlers
 }

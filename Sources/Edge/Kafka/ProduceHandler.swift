@@ -133,7 +133,7 @@ struct ProducePlan: Sendable {
             return BatchRefusal(.invalidRequiredAcks, "acks \(request.acks) is not -1, 0 or 1")
         }
         if request.transactionalID != nil {
-            return BatchRefusal(.transactionalIdAuthorizationFailed, NoCoordinator.transactions)
+            return BatchRefusal(.transactionalIdAuthorizationFailed, EdgeCoordinator.noTransactions)
         }
         return nil
     }

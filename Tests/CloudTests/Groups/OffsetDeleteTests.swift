@@ -4,6 +4,7 @@ import NIOCore
 import Testing
 
 @testable import Cloud
+@testable import GroupCoordination
 
 @Suite("G7: deleting offsets of a group", .timeLimit(.minutes(1)))
 struct OffsetDeleteTests {

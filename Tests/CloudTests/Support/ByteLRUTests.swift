@@ -3,6 +3,7 @@ import NIOCore
 import Testing
 
 @testable import Cloud
+@testable import GroupCoordination
 
 @Suite("Support")
 struct SupportTests {

@@ -1,12 +1,11 @@
 import KafkaListener
 import KafkaProtocol
-import Ledger
 import NIOCore
 
 /// DescribeGroups, ListGroups and DeleteGroups. A group that only has offsets is one in state Empty.
 struct GroupAdminHandler: Sendable {
     let groups: GroupService
-    let ledger: Ledger
+    let store: any GroupOffsetStore
 
     func describe(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(DescribeGroupsRequest.self)
@@ -25,7 +24,9 @@ struct GroupAdminHandler: Sendable {
             group.protocolType = known.protocolType
             group.protocolData = known.protocolName
             group.members = known.members.map { Self.member($0) }
-        } else if ledger.view.groupExists(name) {
+        } else if let code = store.unavailable {
+            group.errorCode = code
+        } else if store.groupExists(name) {
             group.groupState = GroupState.empty.rawValue
         } else {
             group.groupState = GroupState.dead.rawValue
@@ -51,11 +52,12 @@ struct GroupAdminHandler: Sendable {
     func list(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(ListGroupsRequest.self)
         var known: [String: (state: GroupState, type: String)] = [:]
-        for name in ledger.view.groups() { known[name] = (.empty, "") }
+        for name in store.groups() { known[name] = (.empty, "") }
         for summary in groups.summaries() { known[summary.group] = (summary.state, summary.protocolType) }
         let states = Set(asked.statesFilter.map { $0.lowercased() })
         let types = Set(asked.typesFilter.map { $0.lowercased() })
         var response = ListGroupsResponse()
+        if let code = store.unavailable { response.errorCode = code }
         guard types.isEmpty || types.contains("classic") else { return request.answer(response, on: loop) }
         response.groups = known.sorted { $0.key < $1.key }
             .filter { states.isEmpty || states.contains($0.value.state.rawValue.lowercased()) }
@@ -86,19 +88,19 @@ struct GroupAdminHandler: Sendable {
             result.errorCode = .invalidGroupId
             return loop.makeSucceededFuture(result)
         }
+        if let code = store.unavailable {
+            result.errorCode = code
+            return loop.makeSucceededFuture(result)
+        }
         let wasKnown = groups.describe(name) != nil
         guard groups.forgetIfEmpty(name) else {
             result.errorCode = .nonEmptyGroup
             return loop.makeSucceededFuture(result)
         }
-        guard ledger.view.groupExists(name) else {
+        guard store.groupExists(name) else {
             result.errorCode = wasKnown ? .none : .groupIdNotFound
             return loop.makeSucceededFuture(result)
         }
-        return ledger.submit(.deleteGroup(group: name), on: loop).map { [result] answer in
-            var result = result
-            if case .failure(let error) = answer { result.errorCode = error.coordinatorCode }
-            return result
-        }
+        return store.delete(name, on: loop).map { DeleteGroupsResponse.Result(groupID: name, errorCode: $0) }
     }
 }

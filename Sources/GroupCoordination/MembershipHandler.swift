@@ -5,15 +5,15 @@ import NIOCore
 /// FindCoordinator, JoinGroup, SyncGroup, Heartbeat and LeaveGroup on the wire.
 struct MembershipHandler: Sendable {
     let groups: GroupService
-    let advertised: Advertised
-    let world: CloudWorld
+    let directory: any CoordinatorDirectory
+    let memberID: @Sendable () -> KafkaUUID
 
-    func findCoordinator(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<
-        KafkaResponse?
-    > {
+    func findCoordinator(
+        _ request: KafkaRequest, on connection: KafkaConnection
+    ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let asked = try request.decode(FindCoordinatorRequest.self)
         let keys = request.header.apiVersion >= 4 ? asked.coordinatorKeys : [asked.key]
-        let coordinators = keys.map { coordinator($0, type: asked.keyType) }
+        let coordinators = keys.map { coordinator($0, type: asked.keyType, seenFrom: connection) }
         var response = FindCoordinatorResponse()
         if request.header.apiVersion >= 4 {
             response.coordinators = coordinators
@@ -24,26 +24,34 @@ struct MembershipHandler: Sendable {
             response.host = only.host
             response.port = only.port
         }
-        return request.answer(response, on: loop)
+        return request.answer(response, on: connection.eventLoop)
     }
 
-    private func coordinator(_ key: String, type: Int8) -> FindCoordinatorResponse.Coordinator {
+    private func coordinator(
+        _ key: String, type: Int8, seenFrom connection: KafkaConnection
+    ) -> FindCoordinatorResponse.Coordinator {
         var coordinator = FindCoordinatorResponse.Coordinator()
         coordinator.key = key
         coordinator.nodeID = -1
         coordinator.port = -1
-        guard type == 0 || type == 1 else {
+        guard let kind = CoordinatorKind(rawValue: type) else {
             coordinator.errorCode = .invalidRequest
             coordinator.errorMessage = "key type \(type) is not supported"
             return coordinator
         }
         guard !key.isEmpty else {
-            coordinator.errorCode = type == 0 ? .invalidGroupId : .invalidRequest
+            coordinator.errorCode = kind == .group ? .invalidGroupId : .invalidRequest
             return coordinator
         }
-        coordinator.nodeID = advertised.nodeID
-        coordinator.host = advertised.current.host
-        coordinator.port = advertised.current.port
+        switch directory.coordinator(kind, seenFrom: connection) {
+        case .success(let address):
+            coordinator.nodeID = address.nodeID
+            coordinator.host = address.host
+            coordinator.port = address.port
+        case .failure(let refusal):
+            coordinator.errorCode = refusal.code
+            coordinator.errorMessage = refusal.message
+        }
         return coordinator
     }
 
@@ -134,7 +142,7 @@ struct MembershipHandler: Sendable {
 
     /// The familiar form with dashes.
     private func memberUUID() -> String {
-        let id = world.uuid()
+        let id = memberID()
         let hex = [id.high, id.low].map { value in
             let text = String(value, radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text

@@ -33,9 +33,14 @@ struct GroupSync {
 }
 
 /// One member that leaves.
-struct GroupLeave {
-    var memberID: String
-    var instanceID: String?
+public struct GroupLeave: Sendable {
+    public var memberID: String
+    public var instanceID: String?
+
+    public init(memberID: String, instanceID: String?) {
+        self.memberID = memberID
+        self.instanceID = instanceID
+    }
 }
 
 /// The answer to a JoinGroup.

@@ -1,10 +1,9 @@
-import KafkaListener
-import KafkaProtocol
-import NIOCore
+public import KafkaProtocol
+public import NIOCore
 
 extension KafkaRequest {
     /// The answer as a finished future. One that cannot be encoded closes the connection: that is our error, not the peer's.
-    func answer<Message: WireMessage>(
+    public func answer<Message: WireMessage>(
         _ message: Message, on loop: any EventLoop, whenDone: (@Sendable () -> Void)? = nil
     ) -> EventLoopFuture<KafkaResponse?> {
         do {
@@ -15,7 +14,7 @@ extension KafkaRequest {
         }
     }
 
-    func response<Message: WireMessage>(
+    public func response<Message: WireMessage>(
         _ message: Message, whenDone: (@Sendable () -> Void)? = nil
     ) throws(WireError) -> KafkaResponse {
         KafkaResponse(chunks: try WireFrame.response(message, for: header), whenDone: whenDone)
@@ -24,7 +23,7 @@ extension KafkaRequest {
 
 extension EventLoopFuture where Value: WireMessage {
     /// The same for an answer that comes later.
-    func answer(_ request: KafkaRequest) -> EventLoopFuture<KafkaResponse?> {
+    public func answer(_ request: KafkaRequest) -> EventLoopFuture<KafkaResponse?> {
         flatMapThrowing { try request.response($0) }
     }
 }

@@ -1,6 +1,5 @@
 import KafkaListener
 import KafkaProtocol
-import Ledger
 import NIOCore
 
 /// OffsetDelete: forgets what a group has committed for partitions that none of its members reads (rule G7).
@@ -8,7 +7,7 @@ import NIOCore
 /// Source: Kafka 4.3, `OffsetMetadataManager.deleteOffsets`, `ClassicGroup.validateOffsetDelete`.
 struct OffsetDeleteHandler: Sendable {
     let groups: GroupService
-    let ledger: Ledger
+    let store: any GroupOffsetStore
 
     private typealias Slot = (topic: Int, partition: Int)
 
@@ -19,18 +18,17 @@ struct OffsetDeleteHandler: Sendable {
         response.errorCode = error(asked.groupID, use)
         guard response.errorCode == .none else { return request.answer(response, on: loop) }
         let (places, slots) = check(asked, use, &response)
-        // A group whose members have committed nothing is not in the ledger.
-        guard !places.isEmpty, ledger.view.groupExists(asked.groupID) else { return request.answer(response, on: loop) }
-        let command = LedgerCommand.deleteGroupOffsets(group: asked.groupID, partitions: places)
-        return ledger.submit(command, on: loop).map { [response] result in
+        // A group whose members have committed nothing is not in the store.
+        guard !places.isEmpty, store.groupExists(asked.groupID) else { return request.answer(response, on: loop) }
+        return store.deleteOffsets(asked.groupID, places, on: loop).map { [response] result in
             var response = response
             switch result {
-            case .success(.errorCodes(let codes)) where codes.count == slots.count:
+            case .success(let codes) where codes.count == slots.count:
                 for (slot, code) in zip(slots, codes) {
                     response.topics[slot.topic].partitions[slot.partition].errorCode = code
                 }
             case .success: response = Self.failed(.unknownServerError)
-            case .failure(let error): response = Self.failed(error.coordinatorCode)
+            case .failure(let error): response = Self.failed(error)
             }
             return response
         }.answer(request)
@@ -46,17 +44,18 @@ struct OffsetDeleteHandler: Sendable {
     private func error(_ group: String, _ use: GroupUse?) -> ErrorCode {
         if group.isEmpty { return .invalidGroupId }
         if use == .otherProtocol { return .nonEmptyGroup }
-        return use != nil || ledger.view.groupExists(group) ? .none : .groupIdNotFound
+        if let code = store.unavailable { return code }
+        return use != nil || store.groupExists(group) ? .none : .groupIdNotFound
     }
 
     /// What may be deleted, and where in the response its answer goes.
     private func check(
         _ asked: OffsetDeleteRequest, _ use: GroupUse?, _ response: inout OffsetDeleteResponse
-    ) -> ([TopicPartition], [Slot]) {
-        var places: [TopicPartition] = []
+    ) -> ([OffsetPlace], [Slot]) {
+        var places: [OffsetPlace] = []
         var slots: [Slot] = []
         for (topicIndex, topic) in asked.topics.enumerated() {
-            let facts = ledger.view.topic(named: topic.name)
+            let facts = store.topic(named: topic.name)
             var answer = OffsetDeleteResponse.Topic()
             answer.name = topic.name
             for (slot, index) in topic.partitionIndexes.enumerated() {
@@ -68,7 +67,7 @@ struct OffsetDeleteHandler: Sendable {
                 }
                 answer.partitions.append(.init(index: index, errorCode: code))
                 guard code == .none, let facts else { continue }
-                places.append(TopicPartition(topicID: facts.id, partition: index))
+                places.append(OffsetPlace(topicID: facts.id, partition: index))
                 slots.append((topicIndex, slot))
             }
             response.topics.append(answer)

@@ -2,7 +2,7 @@ import KafkaProtocol
 import NIOCore
 import Testing
 
-@testable import Cloud
+@testable import GroupCoordination
 
 /// Transcripts: events in, answers out, time as a number.
 @Suite("Classic groups")

@@ -1,10 +1,10 @@
-import KafkaProtocol
-import NIOCore
+public import KafkaProtocol
+public import NIOCore
 import Synchronization
 
 /// The coordinator with the world around it: requests come from any event loop, answers go to promises, and one
 /// scheduled task stands for every timer of every group.
-final class GroupService: Sendable {
+public final class GroupService: Sendable {
     private enum Waiter {
         case join(EventLoopPromise<JoinAnswer>)
         case sync(EventLoopPromise<SyncAnswer>)
@@ -23,7 +23,7 @@ final class GroupService: Sendable {
     private let timerLoop: any EventLoop
 
     /// - Parameter timerLoop: its clock is the time of the groups.
-    init(configuration: GroupConfiguration, timerLoop: any EventLoop) {
+    public init(configuration: GroupConfiguration, timerLoop: any EventLoop) {
         self.state = Mutex(State(coordinator: GroupCoordinator(configuration: configuration)))
         self.timerLoop = timerLoop
     }
@@ -62,7 +62,7 @@ final class GroupService: Sendable {
         }
     }
 
-    func leave(group: String, _ members: [GroupLeave]) -> (error: ErrorCode, errors: [ErrorCode]) {
+    public func leave(group: String, _ members: [GroupLeave]) -> (error: ErrorCode, errors: [ErrorCode]) {
         var answer: (error: ErrorCode, errors: [ErrorCode]) = (.none, [])
         run { state, now in
             let result = state.coordinator.leave(group: group, members, now: now)
@@ -72,7 +72,11 @@ final class GroupService: Sendable {
         return answer
     }
 
-    func checkCommit(
+    /// Whether these offsets may be committed: `.none`, or what the client is told.
+    /// - Parameters:
+    ///   - isKnown: the store has offsets of the group.
+    ///   - missing: the code for a commit by a member of a group that does not exist.
+    public func checkCommit(
         group: String, memberID: String, instanceID: String?, generation: Int32, isKnown: Bool, missing: ErrorCode
     ) -> ErrorCode {
         let now = timerLoop.now
@@ -90,12 +94,12 @@ final class GroupService: Sendable {
     func summaries() -> [(group: String, state: GroupState, protocolType: String)] {
         state.withLock { $0.coordinator.summaries() }
     }
-    var counts: (groups: Int, members: Int, bytes: Int) {
+    public var counts: (groups: Int, members: Int, bytes: Int) {
         state.withLock { ($0.coordinator.groupCount, $0.coordinator.memberCount, $0.coordinator.sizeBytes) }
     }
 
     /// Ends the timer and answers everything that is parked, so that clients look for the coordinator again.
-    func stop() {
+    public func stop() {
         let waiters = state.withLock { state in
             state.isStopped = true
             state.timer?.cancel()

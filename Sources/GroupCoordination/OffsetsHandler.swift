@@ -1,13 +1,11 @@
 import KafkaListener
 import KafkaProtocol
-import Ledger
 import NIOCore
 
-/// OffsetCommit and OffsetFetch. Who may commit is the coordinator's to say; what is committed is in the ledger.
+/// OffsetCommit and OffsetFetch. Who may commit is the coordinator's to say; what is committed is in the store.
 struct OffsetsHandler: Sendable {
     let groups: GroupService
-    let ledger: Ledger
-    let world: CloudWorld
+    let store: any GroupOffsetStore
     /// offset.metadata.max.bytes
     private static let metadataBytesMax = 4_096
 
@@ -18,21 +16,19 @@ struct OffsetsHandler: Sendable {
         let version = request.header.apiVersion
         let error = groups.checkCommit(
             group: asked.groupID, memberID: asked.memberID, instanceID: asked.groupInstanceID,
-            generation: asked.generationIDOrMemberEpoch, isKnown: ledger.view.groupExists(asked.groupID),
+            generation: asked.generationIDOrMemberEpoch, isKnown: store.groupExists(asked.groupID),
             missing: version >= 9 ? .groupIdNotFound : .illegalGeneration)
         var response = Self.response(asked, error)
         guard error == .none else { return request.answer(response, on: loop) }
         let (items, slots) = check(asked, version, &response)
         guard !items.isEmpty else { return request.answer(response, on: loop) }
-        let command = CommitGroupOffsets(group: asked.groupID, items: items, nowMs: world.wallMs())
-        return ledger.submit(.commitGroupOffsets(command), on: loop).map { [response] result in
+        return store.commit(asked.groupID, items, on: loop).map { [response] result in
             var response = response
             for (index, slot) in slots.enumerated() {
                 let code: ErrorCode =
                     switch result {
-                    case .success(.errorCodes(let codes)): index < codes.count ? codes[index] : .unknownServerError
-                    case .success: .unknownServerError
-                    case .failure(let error): error.coordinatorCode
+                    case .success(let codes): index < codes.count ? codes[index] : .unknownServerError
+                    case .failure(let code): code
                     }
                 response.topics[slot.topic].partitions[slot.partition].errorCode = code
             }
@@ -54,11 +50,11 @@ struct OffsetsHandler: Sendable {
 
     private func check(
         _ asked: OffsetCommitRequest, _ version: Int16, _ response: inout OffsetCommitResponse
-    ) -> ([CommitGroupOffsets.Item], [(topic: Int, partition: Int)]) {
-        var items: [CommitGroupOffsets.Item] = []
+    ) -> ([OffsetCommitItem], [(topic: Int, partition: Int)]) {
+        var items: [OffsetCommitItem] = []
         var slots: [(topic: Int, partition: Int)] = []
         for (topicIndex, topic) in asked.topics.enumerated() {
-            let facts = version >= 10 ? ledger.view.topic(id: topic.topicID) : ledger.view.topic(named: topic.name)
+            let facts = version >= 10 ? store.topic(id: topic.topicID) : store.topic(named: topic.name)
             for (index, partition) in topic.partitions.enumerated() {
                 var code = ErrorCode.none
                 if facts == nil || partition.index < 0 || partition.index >= facts?.partitionCount ?? 0 {
@@ -69,9 +65,11 @@ struct OffsetsHandler: Sendable {
                 response.topics[topicIndex].partitions[index].errorCode = code
                 guard code == .none, let facts else { continue }
                 items.append(
-                    CommitGroupOffsets.Item(
-                        topicID: facts.id, partition: partition.index, offset: partition.committedOffset,
-                        leaderEpoch: partition.committedLeaderEpoch, metadata: partition.metadata ?? ""))
+                    OffsetCommitItem(
+                        place: OffsetPlace(topicID: facts.id, partition: partition.index),
+                        offset: CommittedOffset(
+                            offset: partition.committedOffset, leaderEpoch: partition.committedLeaderEpoch,
+                            metadata: partition.metadata ?? "")))
                 slots.append((topicIndex, index))
             }
         }
@@ -99,23 +97,42 @@ struct OffsetsHandler: Sendable {
     ) -> OffsetFetchResponse.Group {
         var group = OffsetFetchResponse.Group()
         group.groupID = name
-        guard !name.isEmpty else {
-            group.errorCode = .invalidGroupId
-            return group
+        if let code = name.isEmpty ? .invalidGroupId : store.unavailable {
+            return Self.failed(group, code, topics ?? [])
         }
         group.topics = topics.map { $0.map { topic(name, $0, version, stable) } } ?? all(name, stable)
+        return group
+    }
+
+    /// Versions before 2 have no error of the whole, so every partition says it.
+    private static func failed(
+        _ group: OffsetFetchResponse.Group, _ code: ErrorCode, _ topics: [OffsetFetchRequest.Topic]
+    ) -> OffsetFetchResponse.Group {
+        var group = group
+        group.errorCode = code
+        group.topics = topics.map { asked in
+            var topic = OffsetFetchResponse.Topic()
+            topic.name = asked.name
+            topic.topicID = asked.topicID
+            topic.partitions = asked.partitionIndexes.map { index in
+                var partition = partition(index, nil)
+                partition.errorCode = code
+                return partition
+            }
+            return topic
+        }
         return group
     }
 
     private func topic(
         _ group: String, _ asked: OffsetFetchRequest.Topic, _ version: Int16, _ stable: Bool
     ) -> OffsetFetchResponse.Topic {
-        let facts = version >= 10 ? ledger.view.topic(id: asked.topicID) : ledger.view.topic(named: asked.name)
+        let facts = version >= 10 ? store.topic(id: asked.topicID) : store.topic(named: asked.name)
         var topic = OffsetFetchResponse.Topic()
         topic.name = asked.name
         topic.topicID = asked.topicID
         topic.partitions = asked.partitionIndexes.map { index in
-            let offset = facts.flatMap { ledger.view.groupOffset(group, $0.id, index) }
+            let offset = facts.flatMap { store.offset(group, OffsetPlace(topicID: $0.id, partition: index)) }
             var partition = Self.partition(index, offset)
             if facts == nil, version >= 10 { partition.errorCode = .unknownTopicId }
             if stable, let facts { settle(&partition, group, facts.id) }
@@ -126,7 +143,7 @@ struct OffsetsHandler: Sendable {
 
     /// An open transaction may still change it: the client comes again (rule T10).
     private func settle(_ partition: inout OffsetFetchResponse.Partition, _ group: String, _ topicID: KafkaUUID) {
-        guard ledger.view.hasPendingOffset(group, topicID, partition.index) else { return }
+        guard store.hasPendingOffset(group, OffsetPlace(topicID: topicID, partition: partition.index)) else { return }
         partition.errorCode = .unstableOffsetCommit
         partition.committedOffset = -1
         partition.committedLeaderEpoch = -1
@@ -135,8 +152,9 @@ struct OffsetsHandler: Sendable {
 
     private func all(_ group: String, _ stable: Bool) -> [OffsetFetchResponse.Topic] {
         var topics: [KafkaUUID: OffsetFetchResponse.Topic] = [:]
-        for (place, offset) in ledger.view.groupOffsets(group).sorted(by: { $0.key < $1.key }) {
-            guard let facts = ledger.view.topic(id: place.topicID) else { continue }
+        let offsets = store.offsets(group).sorted { $0.key.partition < $1.key.partition }
+        for (place, offset) in offsets {
+            guard let facts = store.topic(id: place.topicID) else { continue }
             var topic = topics[place.topicID] ?? OffsetFetchResponse.Topic()
             topic.name = facts.name
             topic.topicID = facts.id
@@ -148,7 +166,7 @@ struct OffsetsHandler: Sendable {
         return topics.values.sorted { $0.name < $1.name }
     }
 
-    private static func partition(_ index: Int32, _ offset: GroupOffset?) -> OffsetFetchResponse.Partition {
+    private static func partition(_ index: Int32, _ offset: CommittedOffset?) -> OffsetFetchResponse.Partition {
         var partition = OffsetFetchResponse.Partition()
         partition.index = index
         partition.committedOffset = offset?.offset ?? -1

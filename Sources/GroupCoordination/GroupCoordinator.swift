@@ -64,7 +64,7 @@ struct GroupCoordinator {
 
     /// Whether these offsets may be committed.
     /// - Parameters:
-    ///   - isKnown: the ledger has offsets of the group, whatever this machine knows.
+    ///   - isKnown: the store has offsets of the group, whatever this machine knows.
     ///   - missing: the error for a commit by a member of a group that does not exist.
     mutating func checkCommit(
         group: String, memberID: String, instanceID: String?, generation: Int32, isKnown: Bool, missing: ErrorCode,

@@ -1,7 +1,7 @@
 import KafkaProtocol
 import NIOCore
 
-@testable import Cloud
+@testable import GroupCoordination
 
 /// A coordinator, a clock and the answers so far.
 struct GroupWorld {
