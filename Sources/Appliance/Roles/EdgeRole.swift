@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import SharedObject
 import Uplink
 import WriteAheadLog
 
@@ -105,7 +106,14 @@ final class EdgeRole: Service {
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
-            if let store { group.addTask { await store.probe(logger: self.logger) } }
+            if let store {
+                let open = openKeys
+                group.addTask {
+                    await store.probe(logger: self.logger)
+                    await store.abortLeftovers(
+                        prefix: "sites/\(self.site)/\(self.incarnation)/", keeping: open, logger: self.logger)
+                }
+            }
             try? await gracefulShutdown()
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
@@ -113,6 +121,17 @@ final class EdgeRole: Service {
         await gateway.shutdown()
         try? await client?.shutdown()
         logger.notice("gateway stopped")
+    }
+
+    /// Keys of the objects that were planned before this start and are not known to be in the store.
+    private var openKeys: Set<String> {
+        Set(
+            gateway.lanes.flatMap { lane in
+                lane.log.uploadState.openPlans.map { plan in
+                    ObjectKeys.site(
+                        site: site, incarnation: incarnation, lane: lane.log.laneName, sequence: plan.sequence)
+                }
+            })
     }
 
     /// The lanes as the live screen shows them.
