@@ -38,7 +38,8 @@ struct SimulatedSite {
     init(_ conditions: Conditions, _ surroundings: Surroundings, using random: inout SeededRandom) throws {
         self.conditions = conditions
         self.surroundings = surroundings
-        let permits = PutPermits()
+        // Lanes take their steps in turn here: neither may wait for the permit of the other.
+        let permits = PutPermits(permitsMax: 4)
         pacer = Self.pacer(conditions, surroundings, pacerState)
         for (name, settings) in [("critical", LaneUplinkSettings.small(priority: 0)), ("bulk", .small(priority: 2))] {
             let configuration = Self.configuration(name, conditions)
@@ -111,7 +112,8 @@ struct SimulatedSite {
     }
 
     private mutating func recover(using random: inout SeededRandom) throws {
-        let permits = PutPermits()
+        // Lanes take their steps in turn here: neither may wait for the permit of the other.
+        let permits = PutPermits(permitsMax: 4)
         pacer = Self.pacer(conditions, surroundings, pacerState)
         for place in lanes.indices {
             let lane = lanes[place]

@@ -99,6 +99,8 @@ struct SimulatedWorld {
         case 970..<975: wallSkewMs = [0, 315_360_000_000, -619_315_200_000].randomElement(using: &random) ?? 0
         default: await lateStore.arrive(using: &random)
         }
+        // Nobody leaves it paused for the rest of a life.
+        if site.pacer.isPaused, random.chance(50) { try togglePause() }
         if random.chance(conditions.diskFaultsPerMille) {
             site.failDisk(using: &random)
             note("disk fault", "")
