@@ -7,6 +7,8 @@ public struct ConsoleContent: Sendable {
     public var metrics: @Sendable () -> [Metric]
     /// Sentences about what is wrong; none means healthy.
     public var problems: @Sendable () -> [String]
+    /// The JSON document at `/status.json`; may read from the disk. Nil: this role has none.
+    public var report: (@Sendable () async -> String)?
     /// Takes the JSON body of an announcement. Nil: this role takes none.
     public var announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)?
     /// What may be asked and ordered under `/v1/`. Nil: nothing.
@@ -14,13 +16,14 @@ public struct ConsoleContent: Sendable {
 
     public init(
         page: @escaping @Sendable () -> String, metrics: @escaping @Sendable () -> [Metric],
-        problems: @escaping @Sendable () -> [String],
+        problems: @escaping @Sendable () -> [String], report: (@Sendable () async -> String)? = nil,
         announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)? = nil, commands: ConsoleCommands? = nil
     ) {
         self.commands = commands
         self.page = page
         self.metrics = metrics
         self.problems = problems
+        self.report = report
         self.announce = announce
     }
 }

@@ -148,7 +148,8 @@ struct ResumableUploadTests {
             }
             #expect(stub.openUploads == 3)
             let last = store(2)
-            #expect(try await last.abortLeftovers(prefix: "sites/a/", keeping: ["sites/a/1"]) == 1)
+            last.forgetUploads(prefix: "sites/a/", keeping: ["sites/a/1"])
+            #expect(try await last.abortLeftovers(prefix: "sites/a/") == 1)
             #expect(last.journal?.entries.map(\.key) == ["sites/a/1", "sites/b/1"])
             #expect(stub.openUploads == 2)
             _ = try await last.put("sites/a/1", bytes(5500), ifAbsent: true, pace: CountingPace(pause: .zero))

@@ -187,8 +187,10 @@ struct ServerTests {
         }
         #expect(pace.admitted == 2 << 20)
         #expect(try await store.get("resumed/a") == body)
-        #expect(try await process().abortLeftovers(prefix: "resumed/", keeping: []) == 1)
-        #expect(try await process().abortLeftovers(prefix: "resumed/", keeping: []) == 0)
+        #expect(try await process().abortLeftovers(prefix: "resumed/") == 0, "what is remembered stays")
+        process().forgetUploads(prefix: "resumed/", keeping: [])
+        #expect(try await process().abortLeftovers(prefix: "resumed/") == 1)
+        #expect(try await process().abortLeftovers(prefix: "resumed/") == 0)
         #expect(process().journal?.entries.isEmpty == true)
     }
 

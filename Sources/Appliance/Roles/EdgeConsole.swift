@@ -1,4 +1,5 @@
 import Console
+import Dispatch
 import Edge
 import NIOCore
 import Uplink
@@ -6,10 +7,19 @@ import WriteAheadLog
 
 /// Page, metrics and health of a gateway.
 enum EdgeConsole {
-    static func content(_ role: EdgeRole) -> ConsoleContent {
+    static func content(_ role: EdgeRole, _ health: EdgeHealth) -> ConsoleContent {
         ConsoleContent(
-            page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) }, problems: { role.problems },
-            commands: commands(role))
+            page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) }, problems: { health.problems },
+            report: { await onReportThread { health.report().json() } }, commands: commands(role))
+    }
+
+    private static let reportThread = DispatchQueue(label: "cairn.report", qos: .utility)
+
+    /// One report at a time, away from event loops: it reads from the disk.
+    private static func onReportThread(_ work: @escaping @Sendable () -> String) async -> String {
+        await withCheckedContinuation { continuation in
+            reportThread.async { continuation.resume(returning: work()) }
+        }
     }
 
     /// Nil when there is no uplink, or nobody could prove to be allowed.

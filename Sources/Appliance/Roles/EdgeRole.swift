@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import SharedObject
+import Synchronization
 import Uplink
 import WriteAheadLog
 
@@ -17,10 +18,13 @@ final class EdgeRole: Service {
     private let store: OpenedStore?
     private let client: HTTPClient?
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
     /// How commands reach this process; nil without a console or where the file could not be written.
     let control: ControlFile?
     private let started = ContinuousClock.now
 
+    /// The listeners are open: what comes is taken.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
     var incarnation: String { gateway.identity.incarnation }
 
@@ -101,20 +105,22 @@ final class EdgeRole: Service {
                 description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)"
             )
         }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
+        let prefix = "sites/\(site)/\(incarnation)/"
+        store?.forgetUploads(prefix: prefix, keeping: openKeys)
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
             if let store {
-                let open = openKeys
                 group.addTask {
                     await store.probe(logger: self.logger)
-                    await store.abortLeftovers(
-                        prefix: "sites/\(self.site)/\(self.incarnation)/", keeping: open, logger: self.logger)
+                    await store.abortLeftovers(prefix: prefix, logger: self.logger)
                 }
             }
             try? await gracefulShutdown()
+            accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
         }

@@ -76,11 +76,16 @@ final class OpenedStore: ObjectStore {
         }
     }
 
-    /// Ends uploads in parts under `inner` that nobody will go on with; see ``S3Store/abortLeftovers(prefix:keeping:)``.
-    func abortLeftovers(prefix inner: String, keeping keys: Set<String>, logger: Logger) async {
+    /// Before uploads begin: forgets those in parts under `inner` that nobody will go on with.
+    func forgetUploads(prefix inner: String, keeping keys: Set<String>) {
+        (store as? S3Store)?.forgetUploads(prefix: prefix + inner, keeping: Set(keys.map { prefix + $0 }))
+    }
+
+    /// Ends uploads in parts under `inner` that are not remembered; see ``S3Store/abortLeftovers(prefix:)``.
+    func abortLeftovers(prefix inner: String, logger: Logger) async {
         guard let s3 = store as? S3Store else { return }
         do {
-            let count = try await s3.abortLeftovers(prefix: prefix + inner, keeping: Set(keys.map { prefix + $0 }))
+            let count = try await s3.abortLeftovers(prefix: prefix + inner)
             if count > 0 { logger.info("ended uploads in parts that were left over", metadata: ["count": "\(count)"]) }
         } catch {
             logger.info("uploads in parts that are left over cannot be listed: \(error)")

@@ -3,8 +3,8 @@ import NIOCore
 import Uplink
 
 /// Where a gateway's uploads stand, as `/v1/uplink` and `cairn uplink status --json` say it.
-struct UplinkReport: Codable, Equatable {
-    struct Lane: Codable, Equatable {
+struct UplinkReport: Codable, Equatable, Sendable {
+    struct Lane: Codable, Equatable, Sendable {
         var lane: String
         var phase: String
         /// paused, throttled, window or budget; nil when nothing holds the lane.
@@ -65,16 +65,22 @@ struct UplinkReport: Codable, Equatable {
         self = report
     }
 
-    /// For people.
-    var lines: [String] {
-        func bytes(_ count: Int?) -> String { count.map { LiveScreen.bytes($0) + "/s" } ?? "-" }
-        var lines = [
+    private func bytes(_ count: Int?) -> String { count.map { LiveScreen.bytes($0) + "/s" } ?? "-" }
+
+    /// What holds for all lanes, for people.
+    var headLines: [String] {
+        [
             isPaused ? "uplink: paused by command" : "uplink: running",
             "link: \(bytes(linkBytesPerSecond)) seen, cap \(bytes(capBytesPerSecond)), window \(window ?? "-")"
                 + (isClockKnown ? "" : ", clock not known: windows are open"),
             "data plan \(budgetMonth ?? "-"): \(LiveScreen.bytes(Int(budgetUsedBytes))) used of "
                 + (budgetBytes.map { LiveScreen.bytes(Int($0)) } ?? "any"),
         ]
+    }
+
+    /// For people.
+    var lines: [String] {
+        var lines = headLines
         for lane in lanes {
             var text =
                 "  \(lane.lane): \(lane.hold.map { "held, " + $0 } ?? lane.phase), \(lane.backlogLSNs) LSNs to go, "

@@ -2,18 +2,22 @@ import NIOCore
 import NIOHTTP1
 
 extension S3Store {
-    /// Aborts uploads in parts under `prefix` that nobody will go on with: all but those that the journal knows for a key of `keys`. For the start of
-    /// the only writer of that prefix. Returns how many; errors of single ones are left to the bucket's lifecycle rule.
-    /// Errors: those of listing, for want of a right or of support.
-    public func abortLeftovers(prefix: String, keeping keys: Set<String>) async throws(ObjectStoreError) -> Int {
-        var kept: Set<String> = []
-        for entry in journal?.entries ?? [] where ObjectKey.hasPrefix(entry.key, prefix) {
-            if keys.contains(entry.key) { kept.insert(entry.uploadID) } else { journal?.remove(entry.key) }
+    /// Forgets the uploads in parts under `prefix` that are not for a key of `keys`. Call it before uploads begin.
+    public func forgetUploads(prefix: String, keeping keys: Set<String>) {
+        for entry in journal?.entries ?? [] where ObjectKey.hasPrefix(entry.key, prefix) && !keys.contains(entry.key) {
+            journal?.remove(entry.key)
         }
+    }
+
+    /// Aborts the uploads in parts under `prefix` that the journal does not know. For the only writer of that prefix; uploads may go on meanwhile. Returns
+    /// how many; errors of single ones are left to the bucket's lifecycle rule. Errors: those of listing, for want of a right or of support.
+    public func abortLeftovers(prefix: String) async throws(ObjectStoreError) -> Int {
         var count = 0
         // A page has a thousand; what is left after a few is found by the next start.
         for _ in 0..<Self.leftoverPagesMax {
-            let leftovers = try await uploads(prefix: prefix).filter { !kept.contains($0.uploadID) }
+            let found = try await uploads(prefix: prefix)
+            let known = Set((journal?.entries ?? []).map(\.uploadID))
+            let leftovers = found.filter { !known.contains($0.uploadID) }
             var aborted = 0
             for leftover in leftovers where await abort(leftover.key, leftover.uploadID) { aborted += 1 }
             count += aborted

@@ -7,7 +7,7 @@ import NIOHTTP1
 /// honours it there. Where it does not (``StoreCapabilities/conditionalMultipart``), the key is looked at again before completing.
 ///
 /// Without a journal an upload that fails is aborted. With one it is kept: the next attempt, of this process or a later one, sends the parts that
-/// are missing. It is aborted when the object is there already, when it is another body's, and by ``S3Store/abortLeftovers(prefix:keeping:)``.
+/// are missing. It is aborted when the object is there already, when it is another body's, and by ``S3Store/abortLeftovers(prefix:)``.
 struct S3Multipart {
     let store: S3Store
     let key: String

@@ -215,8 +215,12 @@ struct UplinkPacerTests {
         harness.pace(pacer(harness.clock))
         try fill(harness, batches: 5)
         for kind in [ObjectStoreError.Kind.timeout, .unavailable, .cancelled, .denied, .full, .conflict] {
-            harness.faulty.rescript { $0.add(.fail(kind), on: .put, times: 2) }
-            await harness.settle(stepsMax: 6)
+            harness.faulty.rescript {
+                $0 = FaultScript()
+                $0.add(.fail(kind), on: .put, perMille: 1000)
+            }
+            await harness.settle(stepsMax: 30)
+            #expect(harness.faulty.trace.last?.error == kind)
             #expect(harness.lane.uploadState.uploadedThrough == 0, "\(kind)")
             harness.restart()
         }
