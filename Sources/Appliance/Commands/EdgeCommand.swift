@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import ObjectStore
 import ServiceLifecycle
 
 struct EdgeCommand: AsyncParsableCommand {
@@ -18,7 +19,9 @@ struct EdgeCommand: AsyncParsableCommand {
             role = try await EdgeRole.open(
                 settings,
                 store: try settings.store.map {
-                    try OpenedStore($0, progressTimeout: settings.uplink.pacing.progressTimeout)
+                    try OpenedStore(
+                        $0, progressTimeout: settings.uplink.pacing.progressTimeout,
+                        journal: MultipartJournalFile(path: settings.dataDirectory + "/uploads.json"))
                 }, announcer: nil, logger: logger)
         } catch {
             throw Complaint.say("\(settings.dataDirectory): \(error)", Complaint.unavailable)

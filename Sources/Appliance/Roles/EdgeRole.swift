@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import SharedObject
 import Synchronization
 import Uplink
 import WriteAheadLog
@@ -111,9 +112,16 @@ final class EdgeRole: Service {
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
+        let prefix = "sites/\(site)/\(incarnation)/"
+        store?.forgetUploads(prefix: prefix, keeping: openKeys)
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
-            if let store { group.addTask { await store.probe(logger: self.logger) } }
+            if let store {
+                group.addTask {
+                    await store.probe(logger: self.logger)
+                    await store.abortLeftovers(prefix: prefix, logger: self.logger)
+                }
+            }
             try? await gracefulShutdown()
             accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
@@ -122,6 +130,17 @@ final class EdgeRole: Service {
         await gateway.shutdown()
         try? await client?.shutdown()
         logger.notice("gateway stopped")
+    }
+
+    /// Keys of the objects that were planned before this start and are not known to be in the store.
+    private var openKeys: Set<String> {
+        Set(
+            gateway.lanes.flatMap { lane in
+                lane.log.uploadState.openPlans.map { plan in
+                    ObjectKeys.site(
+                        site: site, incarnation: incarnation, lane: lane.log.laneName, sequence: plan.sequence)
+                }
+            })
     }
 
     /// The lanes as the live screen shows them.

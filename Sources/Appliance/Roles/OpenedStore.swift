@@ -13,8 +13,12 @@ final class OpenedStore: ObjectStore {
     private let client: HTTPClient?
     let description: String
 
-    /// - Parameter progressTimeout: nil keeps the store's default.
-    init(_ settings: StoreSettings, progressTimeout: Duration? = nil) throws {
+    /// - Parameters:
+    ///   - progressTimeout: nil keeps the store's default.
+    ///   - journal: where uploads in parts are remembered; nil aborts those that fail.
+    init(
+        _ settings: StoreSettings, progressTimeout: Duration? = nil, journal: (any MultipartJournal)? = nil
+    ) throws {
         switch settings {
         case .directory(let path):
             current = Mutex(try DirectoryStore(root: path))
@@ -36,7 +40,7 @@ final class OpenedStore: ObjectStore {
             if let progressTimeout { configuration.progressTimeout = progressTimeout }
             let client = S3Store.makeHTTPClient(configuration)
             do {
-                current = Mutex(try S3Store(configuration: configuration, httpClient: client))
+                current = Mutex(try S3Store(configuration: configuration, httpClient: client, journal: journal))
             } catch {
                 try? client.syncShutdown()
                 throw error
@@ -69,6 +73,22 @@ final class OpenedStore: ObjectStore {
                 attempt += 1
                 try? await Task.sleep(for: delay)
             }
+        }
+    }
+
+    /// Before uploads begin: forgets those in parts under `inner` that nobody will go on with.
+    func forgetUploads(prefix inner: String, keeping keys: Set<String>) {
+        (store as? S3Store)?.forgetUploads(prefix: prefix + inner, keeping: Set(keys.map { prefix + $0 }))
+    }
+
+    /// Ends uploads in parts under `inner` that are not remembered; see ``S3Store/abortLeftovers(prefix:)``.
+    func abortLeftovers(prefix inner: String, logger: Logger) async {
+        guard let s3 = store as? S3Store else { return }
+        do {
+            let count = try await s3.abortLeftovers(prefix: prefix + inner)
+            if count > 0 { logger.info("ended uploads in parts that were left over", metadata: ["count": "\(count)"]) }
+        } catch {
+            logger.info("uploads in parts that are left over cannot be listed: \(error)")
         }
     }
 

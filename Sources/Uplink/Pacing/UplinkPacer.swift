@@ -119,6 +119,14 @@ public final class UplinkPacer<C: Clock<Duration>>: Sendable {
 
     var linkBytesPerSecond: Double? { shared.withLock { $0.pacing.meter.bytesPerSecond } }
 
+    /// The same, and no more than the cap.
+    fileprivate var expectedBytesPerSecond: Double? {
+        shared.withLock { shared in
+            let cap = shared.pacing.schedule.link.bytesPerSecond.map(Double.init)
+            return [shared.pacing.meter.bytesPerSecond, cap].compactMap { $0 }.min()
+        }
+    }
+
     /// The store asked for a pause: it means all lanes.
     func throttled(for pause: Duration) {
         let now = now
@@ -223,7 +231,7 @@ final class PacedUpload<C: Clock<Duration>>: UploadPace {
 
     func bodyDone() { pacer.bodyDone(id) }
 
-    var linkBytesPerSecond: Double? { pacer.linkBytesPerSecond }
+    var linkBytesPerSecond: Double? { pacer.expectedBytesPerSecond }
 
     /// Exactly once.
     func end(isWhole: Bool) { pacer.end(id, isWhole: isWhole) }
