@@ -80,12 +80,13 @@ let package = Package(
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("ObjectStore", ["CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("SiteAuthority", ["CCrypto", nioCore])
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
             "Uplink",
             [
-                "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore,
-                nioHTTP1,
+                "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "KafkaProtocol", "CZstd", "CChecksum",
+                nioCore, nioHTTP1,
                 httpClient, logging,
             ])
         + module(
@@ -95,18 +96,19 @@ let package = Package(
         + module(
             "Cloud",
             [
-                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog", nioCore,
-                nioPosix, nioConcurrency, logging, deque,
+                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "SiteAuthority",
+                "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [
             .executableTarget(
                 name: "Appliance",
                 dependencies: [
-                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
+                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "SiteAuthority",
+                    "WriteAheadLog",
                     "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
                     logging,
-                    httpClient, nioCore, nioPosix, yams, systemPackage,
+                    httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(

@@ -1,5 +1,3 @@
-public import NIOCore
-
 /// What a ``ConsoleServer`` shows and takes. Every closure must be quick and is called from many tasks.
 public struct ConsoleContent: Sendable {
     /// The page at `/`, plain text.
@@ -7,27 +5,16 @@ public struct ConsoleContent: Sendable {
     public var metrics: @Sendable () -> [Metric]
     /// Sentences about what is wrong; none means healthy.
     public var problems: @Sendable () -> [String]
-    /// Takes the JSON body of an announcement. Nil: this role takes none.
-    public var announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)?
+    /// What else this role answers.
+    public var endpoints: [ConsoleEndpoint]
 
     public init(
         page: @escaping @Sendable () -> String, metrics: @escaping @Sendable () -> [Metric],
-        problems: @escaping @Sendable () -> [String],
-        announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)? = nil
+        problems: @escaping @Sendable () -> [String], endpoints: [ConsoleEndpoint] = []
     ) {
         self.page = page
         self.metrics = metrics
         self.problems = problems
-        self.announce = announce
+        self.endpoints = endpoints
     }
-}
-
-/// The answer to an announcement, with the JSON body to send.
-public enum AnnounceAnswer: Sendable {
-    /// 200: the body says through which sequence the lane is adopted.
-    case adopted(ByteBuffer)
-    /// 400: the same announcement would be refused again.
-    case refused(ByteBuffer)
-    /// 503: try again later.
-    case busy(ByteBuffer)
 }

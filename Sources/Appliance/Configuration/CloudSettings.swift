@@ -28,6 +28,11 @@ struct CloudSettings: Sendable {
     var housekeepingBytesPerSecond: Int
     var mergeAfter: Duration
     var adoptionInterval: Duration
+    var sitesOpen: Bool
+    /// Empty for the usual place in the data directory.
+    var chosenMasterKeyFile: String
+    var sitesAnnounce: [String]
+    var adminToken: String?
     var store: StoreSettings?
     var log: LogSettings
 
@@ -60,6 +65,10 @@ struct CloudSettings: Sendable {
         housekeepingBytesPerSecond = reader.size(prefix + "housekeeping.bytes-per-second")
         mergeAfter = reader.duration(prefix + "housekeeping.merge-after")
         adoptionInterval = reader.duration(prefix + "adoption.interval")
+        sitesOpen = reader.flag(prefix + "sites.open")
+        chosenMasterKeyFile = reader.text(prefix + "sites.master-key-file")
+        sitesAnnounce = reader.list(prefix + "sites.announce")
+        adminToken = reader.optionalText(prefix + "http.admin-token")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
         log = LogSettings(reader)
     }
@@ -71,6 +80,8 @@ extension CloudSettings {
         guard walEnabled else { return "" }
         return walChosenDirectory.isEmpty ? dataDirectory + "/wal" : walChosenDirectory
     }
+
+    var masterKeyFile: String { chosenMasterKeyFile.isEmpty ? dataDirectory + "/master.key" : chosenMasterKeyFile }
 }
 
 /// Where objects live.

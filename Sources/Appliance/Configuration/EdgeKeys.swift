@@ -60,6 +60,9 @@ enum EdgeKeys {
         SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
+        SettingKey(
+            "uplink.site-key", .secret, "",
+            "Signs announcements in the name of the site; 'cairn site add' gives it. Replies must then be signed too."),
     ]
 }
 

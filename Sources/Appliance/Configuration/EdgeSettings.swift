@@ -1,3 +1,5 @@
+import SiteAuthority
+
 /// The settings of a gateway, read and checked: plain values.
 struct EdgeSettings: Sendable {
     var site: String
@@ -197,12 +199,17 @@ struct UplinkSettings: Sendable {
     var objectBytes: Int
     var concurrency: Int
     var announce: [String]
+    var siteKey: SiteKey?
 
     init(_ reader: SettingsReader, prefix: String) {
         enabled = reader.flag(prefix + "enabled")
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")
         announce = reader.list(prefix + "announce")
+        if let text = reader.optionalText(prefix + "site-key") {
+            siteKey = SiteKey(text)
+            if siteKey == nil { reader.refuse(prefix + "site-key", "expected GENERATION:64 hexadecimal digits") }
+        }
         for url in announce where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
             reader.refuse(prefix + "announce", "'\(url)': expected http://HOST:PORT or https://HOST:PORT")
         }

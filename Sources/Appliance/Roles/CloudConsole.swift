@@ -8,7 +8,8 @@ enum CloudConsole {
     static func content(_ role: CloudRole) -> ConsoleContent {
         ConsoleContent(
             page: { page(role.broker.status()) }, metrics: { metrics(role.broker.status()) },
-            problems: { role.broker.status(topicsMax: 0).problems }, announce: { await role.announce($0) })
+            problems: { role.broker.status(topicsMax: 0).problems },
+            endpoints: [CloudAnnounce.endpoint(role)] + SiteEndpoints.all(role))
     }
 
     private static func page(_ status: CloudStatus) -> String {

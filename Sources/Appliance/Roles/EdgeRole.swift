@@ -51,7 +51,12 @@ final class EdgeRole: Service {
         }
         var announcer = announcer
         client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
-        if let client { announcer = HTTPAnnouncer(client: client, baseURLs: settings.uplink.announce) }
+        if let client {
+            let session = SiteSession(
+                site: settings.site, incarnation: gateway.identity.incarnation, key: settings.uplink.siteKey)
+            announcer = HTTPAnnouncer(
+                client: client, baseURLs: settings.uplink.announce, session: session)
+        }
         let lanes = gateway.lanes.enumerated().map { index, lane in
             Uplink<ContinuousClock>.Lane(
                 source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
