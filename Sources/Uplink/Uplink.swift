@@ -24,7 +24,8 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
     public init(
         identity: UplinkIdentity, lanes: [Lane], store: any ObjectStore, announcer: (any Announcer)?,
         permitsMax: Int = 2, clock: C, random: @escaping @Sendable () -> UInt64, logger: Logger,
-        onDirectives: (@Sendable ([String: String]) -> Void)? = nil
+        onDirectives: (@Sendable ([String: String]) -> Void)? = nil,
+        onConflict: (@Sendable (UplinkConflict) -> Void)? = nil
     ) {
         let permits = PutPermits(
             permitsMax: permitsMax, topPriority: lanes.map(\.settings.priority).min() ?? 0)
@@ -34,7 +35,7 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
                 identity: identity, settings: lane.settings,
                 components: LaneUplinkComponents(
                     source: lane.source, store: store, announcer: announcer, permits: permits, clock: clock,
-                    random: random, logger: logger, onDirectives: onDirectives))
+                    random: random, logger: logger, onDirectives: onDirectives, onConflict: onConflict))
         }
     }
 

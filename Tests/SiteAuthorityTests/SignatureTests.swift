@@ -117,12 +117,14 @@ import Testing
         #expect(guarding.judge(challenge: "c2", nonce: "n0", counter: 2, fresh: "c3") == .accept)
     }
 
-    @Test("directives have a form; what has none is refused where it is set", arguments: [
-        ("topics.gnss.rtcm.partitions", "4", true), ("topics.t.partitions", "0", false),
-        ("lanes.bulk.flush", "250ms", true), ("lanes.bulk.flush", "1ms", false), ("lanes.flush", "5s", false),
-        ("uplink.bandwidth", "64KiB", true), ("uplink.bandwidth", "off", true), ("uplink.bandwidth", "-1", false),
-        ("log.level", "debug", true), ("log.level", "loud", false), ("nothing", "1", false), ("", "", false),
-    ])
+    @Test(
+        "directives have a form; what has none is refused where it is set",
+        arguments: [
+            ("topics.gnss.rtcm.partitions", "4", true), ("topics.t.partitions", "0", false),
+            ("lanes.bulk.flush", "250ms", true), ("lanes.bulk.flush", "1ms", false), ("lanes.flush", "5s", false),
+            ("uplink.bandwidth", "64KiB", true), ("uplink.bandwidth", "off", true), ("uplink.bandwidth", "-1", false),
+            ("log.level", "debug", true), ("log.level", "loud", false), ("nothing", "1", false), ("", "", false),
+        ])
     func directives(_ name: String, _ value: String, _ isSound: Bool) {
         #expect((Directive.flaw(name, value) == nil) == isSound)
         #expect((Directive(name, value) != nil) == isSound)

@@ -53,7 +53,8 @@ struct SiteCommand: AsyncParsableCommand {
             } catch {
                 // Without its file the key would be lost, and nobody could ask for it again.
                 FileHandleLine.write(text, to: 1)
-                throw Complaint.say("\(path): \(error); the bundle was written to standard output", Complaint.unavailable)
+                throw Complaint.say(
+                    "\(path): \(error); the bundle was written to standard output", Complaint.unavailable)
             }
             FileHandleLine.write("\(path): bundle of site \(reply.site)\n", to: 1)
         }

@@ -8,6 +8,10 @@ enum EdgeKeys {
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
         SettingKey("data-dir", .text, "", "Directory of the write-ahead log. Required."),
+        SettingKey(
+            "identity.machine", .text, "auto",
+            "What the data directory is bound to: auto (machine-id and board serial), none, or a file that names the machine."
+        ),
         SettingKey("http.listen", .address, "127.0.0.1:9645", "Status page, /health and /metrics. Empty: off."),
     ]
 

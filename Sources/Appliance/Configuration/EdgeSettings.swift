@@ -4,6 +4,7 @@ import SiteAuthority
 struct EdgeSettings: Sendable {
     var site: String
     var dataDirectory: String
+    var machine: String
     var http: HostPort?
     var kafka: KafkaSettings
     var topics: [TopicSettings]
@@ -20,6 +21,10 @@ struct EdgeSettings: Sendable {
         if !Self.isName(site) { reader.refuse(prefix + "site", "expected 1 to 64 letters, digits, '.', '_' or '-'") }
         dataDirectory = reader.text("data-dir")
         if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
+        machine = reader.text(prefix + "identity.machine")
+        if machine != "auto", machine != "none", !machine.hasPrefix("/") {
+            reader.refuse(prefix + "identity.machine", "expected auto, none or the path of a file, got '\(machine)'")
+        }
         http = reader.address(prefix + "http.listen")
         kafka = KafkaSettings(reader, prefix: prefix)
         topics = Self.topics(reader, prefix + "topics")

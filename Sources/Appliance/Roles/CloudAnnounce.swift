@@ -41,8 +41,8 @@ struct CloudAnnounce {
         if let signature, signature.incarnation != request.incarnation {
             return Self.failure(400, "signed for another incarnation", reply)
         }
-        if let object = request.announcement, object.site != request.site {
-            return Self.failure(403, "announces an object of site \(object.site)", reply)
+        if let object = request.announcement, object.objectKey?.site != request.site {
+            return Self.failure(403, "announces an object that is not the site's: \(object.key.prefix(200))", reply)
         }
         do {
             return try await heard(request, call.peer, reply)

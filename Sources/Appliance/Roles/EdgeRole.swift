@@ -1,4 +1,3 @@
-import AsyncHTTPClient
 import Edge
 import KafkaListener
 import Logging
@@ -12,13 +11,12 @@ import WriteAheadLog
 final class EdgeRole: Service {
     let settings: EdgeSettings
     let gateway: EdgeGateway
-    private let uplink: Uplink<ContinuousClock>?
+    private let uplink: UplinkRunner?
     private let store: OpenedStore?
-    private let client: HTTPClient?
     private let logger: Logger
 
     var site: String { settings.site }
-    var incarnation: String { gateway.identity.incarnation }
+    var incarnation: String { uplink?.incarnation ?? gateway.identity.incarnation }
 
     /// Recovers the lanes; blocks while it does. Binds nothing yet.
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
@@ -41,38 +39,10 @@ final class EdgeRole: Service {
         self.gateway = gateway
         self.store = store
         self.logger = logger
-        guard settings.uplink.enabled, let store else {
-            uplink = nil
-            client = nil
-            return
-        }
-        guard let identity = UplinkIdentity(site: settings.site, incarnation: gateway.identity.incarnation) else {
-            throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
-        }
-        var announcer = announcer
-        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
-        if let client {
-            let session = SiteSession(
-                site: settings.site, incarnation: gateway.identity.incarnation, key: settings.uplink.siteKey)
-            announcer = HTTPAnnouncer(
-                client: client, baseURLs: settings.uplink.announce, session: session)
-        }
-        let lanes = gateway.lanes.enumerated().map { index, lane in
-            Uplink<ContinuousClock>.Lane(
-                source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
-        }
-        uplink = Uplink(
-            identity: identity, lanes: lanes, store: store, announcer: announcer,
-            permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger)
-    }
-
-    private static func makeClient() -> HTTPClient {
-        var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
-        configuration.connectionPool.retryConnectionEstablishment = false
-        return HTTPClient(
-            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+        uplink =
+            if settings.uplink.enabled, let store {
+                try UplinkRunner(settings, gateway, store: store, announcer: announcer, logger: logger)
+            } else { nil }
     }
 
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
@@ -100,7 +70,7 @@ final class EdgeRole: Service {
             group.cancelAll()
         }
         await gateway.shutdown()
-        try? await client?.shutdown()
+        await uplink?.close()
         logger.notice("gateway stopped")
     }
 
@@ -140,6 +110,7 @@ final class EdgeRole: Service {
             }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
+        if let trouble = uplink?.trouble { problems.append(trouble) }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -183,13 +154,4 @@ extension EdgeSettings {
 extension String {
     /// Exact names before patterns, longer patterns before shorter ones.
     fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
-}
-
-extension UplinkSettings {
-    fileprivate func lane(_ interval: Duration, priority: Int) -> LaneUplinkSettings {
-        LaneUplinkSettings(
-            upload: LaneUploadSettings(
-                flushInterval: interval, sizing: ObjectSizing.Limits(liveBytesMax: objectBytes)),
-            priority: priority)
-    }
 }

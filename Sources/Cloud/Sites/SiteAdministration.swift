@@ -1,6 +1,6 @@
 public import Ledger
-public import SiteAuthority
 import SharedObject
+public import SiteAuthority
 
 /// What an administrator does with sites. Each change is one ledger command, made from the state it saw.
 extension SiteRegistry {
@@ -14,7 +14,8 @@ extension SiteRegistry {
         for lane in lanes where !ObjectKeys.isName(lane) { throw .invalid("lanes: '\(lane)' is no name") }
         let present = ledger.view.registration(site)
         guard present?.isRevoked != false else { throw .exists(site) }
-        let (key, record) = try makeKey(site: site, generation: (present?.version).map { UInt32(clamping: $0 + 1) } ?? 1)
+        let (key, record) = try makeKey(
+            site: site, generation: (present?.version).map { UInt32(clamping: $0 + 1) } ?? 1)
         var registration = SiteRegistration(topics: topics, lanes: lanes, keys: [record], nowMs: world.wallMs())
         registration.version = (present?.version ?? 0) + 1
         registration.createdMs = present?.createdMs ?? registration.createdMs

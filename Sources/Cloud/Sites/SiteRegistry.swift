@@ -1,9 +1,9 @@
 import FoundationEssentials
 public import Ledger
 import Logging
-import Synchronization
 public import NIOCore
 public import SiteAuthority
+import Synchronization
 
 /// Which sites there are, who may speak for them, and what they are told.
 ///

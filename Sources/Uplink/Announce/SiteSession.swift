@@ -1,4 +1,4 @@
-public import NIOCore
+import NIOCore
 public import SiteAuthority
 import Synchronization
 
@@ -38,7 +38,9 @@ public final class SiteSession: Sendable {
     public func goOn(as incarnation: String) { state.withLock { $0.incarnation = incarnation } }
 
     /// A request for `node`, signed. Nil without a key.
-    func signed(path: String, body: ByteBuffer, node: String) -> (headers: [(name: String, value: String)], code: String)? {
+    func signed(path: String, body: ByteBuffer, node: String) -> (
+        headers: [(name: String, value: String)], code: String
+    )? {
         guard let key else { return nil }
         let signature = state.withLock { state in
             state.counter += 1
