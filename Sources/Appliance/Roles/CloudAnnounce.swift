@@ -2,6 +2,7 @@ import Cloud
 import Console
 import Ledger
 import NIOCore
+import SharedObject
 import SiteAuthority
 import Uplink
 
