@@ -5,16 +5,20 @@ public struct ConsoleContent: Sendable {
     public var metrics: @Sendable () -> [Metric]
     /// Sentences about what is wrong; none means healthy.
     public var problems: @Sendable () -> [String]
+    /// The JSON document at `/status.json`; may read from the disk. Nil: this role has none.
+    public var report: (@Sendable () async -> String)?
     /// What else this role answers.
     public var endpoints: [ConsoleEndpoint]
 
     public init(
         page: @escaping @Sendable () -> String, metrics: @escaping @Sendable () -> [Metric],
-        problems: @escaping @Sendable () -> [String], endpoints: [ConsoleEndpoint] = []
+        problems: @escaping @Sendable () -> [String], report: (@Sendable () async -> String)? = nil,
+        endpoints: [ConsoleEndpoint] = []
     ) {
         self.page = page
         self.metrics = metrics
         self.problems = problems
+        self.report = report
         self.endpoints = endpoints
     }
 }

@@ -42,6 +42,9 @@ public struct ConsoleServer: Service {
         router.get("/metrics") { _, _ in
             Self.response(Metric.text(content.metrics()), type: "text/plain; version=0.0.4; charset=utf-8")
         }
+        if let report = content.report {
+            router.get("/status.json") { _, _ in Self.response(await report(), type: "application/json") }
+        }
         router.get("/health") { _, _ in
             let problems = content.problems()
             guard !problems.isEmpty else { return Self.response("ok\n", type: "text/plain; charset=utf-8") }

@@ -67,9 +67,9 @@ public struct AnnounceRequest: Codable, Sendable, Hashable {
     public var site: String
     public var incarnation: String
     public var announcement: Announcement?
-    public var gateway: GatewayReport?
+    public var gateway: GatewayStatement?
 
-    public init(site: String, incarnation: String, announcement: Announcement?, gateway: GatewayReport?) {
+    public init(site: String, incarnation: String, announcement: Announcement?, gateway: GatewayStatement?) {
         self.site = site
         self.incarnation = incarnation
         self.announcement = announcement
@@ -80,7 +80,7 @@ public struct AnnounceRequest: Codable, Sendable, Hashable {
 
     public init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: Field.self)
-        gateway = try fields.decodeIfPresent(GatewayReport.self, forKey: .gateway)
+        gateway = try fields.decodeIfPresent(GatewayStatement.self, forKey: .gateway)
         announcement = fields.contains(.key) ? try Announcement(from: decoder) : nil
         site = try fields.decode(String.self, forKey: .site)
         // Of the announced object it is in the announcement; the gateway may have gone on under another one.

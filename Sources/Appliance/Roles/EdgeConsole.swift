@@ -1,12 +1,24 @@
 import Console
+import Dispatch
 import Edge
 import Uplink
 import WriteAheadLog
 
 /// Page, metrics and health of a gateway.
 enum EdgeConsole {
-    static func content(_ role: EdgeRole) -> ConsoleContent {
-        ConsoleContent(page: { page(role) }, metrics: { metrics(role) }, problems: { role.problems })
+    static func content(_ role: EdgeRole, _ health: EdgeHealth) -> ConsoleContent {
+        ConsoleContent(
+            page: { page(role) }, metrics: { metrics(role) }, problems: { health.problems },
+            report: { await onReportThread { health.report().json() } })
+    }
+
+    private static let reportThread = DispatchQueue(label: "cairn.report", qos: .utility)
+
+    /// One report at a time, away from event loops: it reads from the disk.
+    private static func onReportThread(_ work: @escaping @Sendable () -> String) async -> String {
+        await withCheckedContinuation { continuation in
+            reportThread.async { continuation.resume(returning: work()) }
+        }
     }
 
     private static func page(_ role: EdgeRole) -> String {

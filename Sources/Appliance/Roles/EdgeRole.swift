@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 import Uplink
 import WriteAheadLog
 
@@ -14,7 +15,10 @@ final class EdgeRole: Service {
     private let uplink: UplinkRunner?
     private let store: OpenedStore?
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
 
+    /// The listeners are open: what comes is taken.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
     var incarnation: String { uplink?.incarnation ?? gateway.identity.incarnation }
 
@@ -59,6 +63,7 @@ final class EdgeRole: Service {
                 description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)"
             )
         }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
@@ -66,6 +71,7 @@ final class EdgeRole: Service {
             if let uplink { group.addTask { await uplink.run() } }
             if let store { group.addTask { await store.probe(logger: self.logger) } }
             try? await gracefulShutdown()
+            accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
         }

@@ -20,6 +20,11 @@ final class OpenedStore: ObjectStore {
             prefix = ""
             client = nil
             description = "directory \(path)"
+        case .stub(let bytesMax):
+            current = Mutex(StubStore(bytesMax: bytesMax))
+            prefix = ""
+            client = nil
+            description = "memory, the newest \(bytesMax >> 20) MiB only: for benches"
         case .s3(let s3):
             var configuration = S3Configuration(
                 endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region,
@@ -68,6 +73,10 @@ final class OpenedStore: ObjectStore {
     private var store: any ObjectStore { current.withLock { $0 } }
 
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
+        try await store.put(prefix + key, body, ifAbsent: ifAbsent)
+    }
+
+    func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
         try await store.put(prefix + key, body, ifAbsent: ifAbsent)
     }
 

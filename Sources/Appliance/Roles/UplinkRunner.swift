@@ -62,7 +62,7 @@ final class UplinkRunner: Sendable {
         http = client.map { [session] client in
             HTTPAnnouncer(
                 client: client, baseURLs: settings.uplink.announce, session: session,
-                report: { boot.map { GatewayReport(boot: $0, nonce: session.nonce, host: hostName()) } })
+                report: { boot.map { GatewayStatement(boot: $0, nonce: session.nonce, host: hostName()) } })
         }
         self.announcer = announcer ?? http
         let box = ConflictBox()

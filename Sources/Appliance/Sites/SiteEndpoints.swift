@@ -81,7 +81,7 @@ enum SiteEndpoints {
             SiteOrderReply.Store(
                 url: "s3://\(s3.bucket)" + (s3.prefix.isEmpty ? "" : "/\(s3.prefix)"), endpoint: s3.endpoint,
                 region: s3.region, pathStyle: s3.pathStyle)
-        case nil: nil
+        case .stub, nil: nil
         }
     }
 

@@ -61,7 +61,7 @@ struct ObjectRewriter: Sendable {
             (body, runs) = try layOut(drafts, fingerprints, holdsOffsets, sequence, nowMs)
         } catch { throw .write(key: key, "\(error)") }
         let uploader = ObjectUploader(store: store, ledger: ledger, world: world, putFailed: {}, commitFailed: {})
-        if let failure = await uploader.put(key: key, body: body) {
+        if let failure = await uploader.put(key: key, body: ObjectBody(body)) {
             abandoned(key)
             throw Task.isCancelled ? .cancelled : .write(key: key, "\(failure)")
         }

@@ -121,7 +121,7 @@ public final class SiteRegistry: Sendable {
 
     /// Whether this start of the gateway may go on under its incarnation.
     public func note(
-        site: String, incarnation: String, report: GatewayReport, peer: String?
+        site: String, incarnation: String, report: GatewayStatement, peer: String?
     ) async throws(LedgerError) -> BootOutcome {
         let nowMs = world.wallMs()
         let host = String(report.host.prefix(64))

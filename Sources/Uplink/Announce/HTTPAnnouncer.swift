@@ -18,7 +18,7 @@ public actor HTTPAnnouncer: Announcer {
     private let timeout: Duration
     private let clock: any Clock<Duration>
     private let session: SiteSession?
-    private let report: (@Sendable () -> GatewayReport?)?
+    private let report: (@Sendable () -> GatewayStatement?)?
     private let onReply: (@Sendable (AnnounceReply) -> Void)?
     private var preferred = 0
 
@@ -27,7 +27,7 @@ public actor HTTPAnnouncer: Announcer {
     public init(
         client: HTTPClient, baseURLs: [String], headers: [(name: String, value: String)] = [],
         timeout: Duration = .seconds(10), clock: any Clock<Duration> = ContinuousClock(),
-        session: SiteSession? = nil, report: (@Sendable () -> GatewayReport?)? = nil,
+        session: SiteSession? = nil, report: (@Sendable () -> GatewayStatement?)? = nil,
         onReply: (@Sendable (AnnounceReply) -> Void)? = nil
     ) {
         self.session = session

@@ -183,7 +183,7 @@ struct SiteRegistryTests {
             func note(_ boot: UInt64, _ nonce: String, _ peer: String) async throws -> BootOutcome {
                 try await sites.note(
                     site: "mine", incarnation: Self.incarnation,
-                    report: GatewayReport(boot: boot, nonce: nonce, host: "gw"), peer: peer)
+                    report: GatewayStatement(boot: boot, nonce: nonce, host: "gw"), peer: peer)
             }
             #expect(try await note(5, "a", "10.0.0.1") == .held)
             guard case .contested(let holder) = try await note(5, "b", "10.0.0.2") else {

@@ -1,5 +1,5 @@
 /// What a gateway says of itself with each announcement: the field `gateway` of the JSON body.
-public struct GatewayReport: Codable, Sendable, Hashable {
+public struct GatewayStatement: Codable, Sendable, Hashable {
     /// Starts of this installation, counted on its disk.
     public var boot: UInt64
     /// Random name of this start, 32 hexadecimal digits.
