@@ -28,12 +28,17 @@ public struct GatewayStatement: Codable, Sendable, Hashable {
 
 /// Which objects of a lane a gateway asks permission to put.
 public struct PutWish: Codable, Sendable, Hashable {
+    /// Under which the objects stand: an open plan may be of a former one.
+    public var incarnation: String
     public var from: UInt64
     public var count: Int
     /// An object whose torn beginning the store kept, to be put over it.
     public var replacing: UInt64?
 
-    public init(from: UInt64, count: Int, replacing: UInt64? = nil) {
+    public static let countMax = 1_000
+
+    public init(incarnation: String, from: UInt64, count: Int, replacing: UInt64? = nil) {
+        self.incarnation = incarnation
         self.from = from
         self.count = count
         self.replacing = replacing
@@ -43,6 +48,7 @@ public struct PutWish: Codable, Sendable, Hashable {
 /// Permission to create some objects of one lane and to read them back, without any key: presigned URLs, told apart only
 /// by the last path component and the signature. Secret.
 public struct PutGrant: Codable, Sendable, Hashable {
+    public var incarnation: String
     public var lane: String
     /// Of the first signature; the others follow one by one.
     public var from: UInt64
@@ -59,9 +65,10 @@ public struct PutGrant: Codable, Sendable, Hashable {
     public var overwrites: Bool
 
     public init(
-        lane: String, from: UInt64, base: String, put: String, get: String, putSignatures: [String],
+        incarnation: String, lane: String, from: UInt64, base: String, put: String, get: String, putSignatures: [String],
         getSignatures: [String], seconds: Int, overwrites: Bool
     ) {
+        self.incarnation = incarnation
         self.lane = lane
         self.from = from
         self.base = base

@@ -142,6 +142,12 @@ public actor LaneUplink<C: Clock<Duration>> {
         dataSignal.ring()
     }
 
+    /// From the next object on.
+    public func change(flushInterval: Duration) {
+        upload.settings.flushInterval = max(.zero, flushInterval)
+        dataSignal.ring()
+    }
+
     var now: Duration { start.duration(to: parts.clock.now) }
 
     private func runUploads() async {

@@ -42,6 +42,13 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
     /// One snapshot for each lane, in the order given to `init`.
     public var status: [LaneUplinkStatus] { lanes.map(\.status) }
 
+    /// From the next object of the lane on. False when there is no such lane.
+    public func change(flushInterval: Duration, of lane: String) async -> Bool {
+        guard let found = lanes.first(where: { $0.status.lane == lane }) else { return false }
+        await found.change(flushInterval: flushInterval)
+        return true
+    }
+
     /// Uploads and announces all lanes until the task is cancelled. Call it once.
     public func run() async {
         await withTaskGroup(of: Void.self) { group in

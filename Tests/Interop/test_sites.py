@@ -10,7 +10,7 @@ import time
 import pytest
 
 from clients import produce, read
-from conftest import BINARY, Cloud, Edge, wait_until
+from conftest import BINARY, Cloud, Edge, SeaweedFS, wait_until
 
 
 def send(edge, topic, values):
@@ -300,5 +300,98 @@ def test_a_disk_set_back_to_an_older_image_loses_and_overwrites_nothing(tmp_path
         send(edge, "t", ["d"])
         assert sorted(values(closed, "t", 4)) == ["a", "b", "c", "d"]
         assert "goes on under a new incarnation" in edge.output()
+    finally:
+        edge.kill()
+
+
+@pytest.fixture
+def weed(tmp_path):
+    server = SeaweedFS(tmp_path).start()
+    yield server
+    server.kill()
+
+
+def test_a_gateway_without_store_keys(tmp_path, weed):
+    """The cloud permits each object ahead; URLs run out in seconds here and are asked for again; nothing is lost."""
+    cloud = Cloud(tmp_path, weed.settings(), extra=["--sites-open", "false", "--sites-presign-valid", "12s"]).start()
+    bundle = tmp_path / "keyless.yaml"
+    site(cloud, "add", "KEYLESS", "--topics", "*", "--bundle", str(bundle))
+    text = bundle.read_text()
+    assert "mode: presigned" in text and "secret" not in text.split("site-key")[1].split("\n", 1)[1]
+    edge = bundle_edge(tmp_path, bundle, extra=["--store-presign-ahead", "16"]).start()
+    try:
+        wanted = []
+        for round_ in range(12):
+            batch = [f"{round_}-{i}" for i in range(20)]
+            send(edge, "t", batch)
+            wanted += batch
+            time.sleep(0.4)
+        assert sorted(values(cloud, "t", len(wanted))) == sorted(wanted)
+        for path in edge.data.rglob("*"):
+            if path.is_file():
+                assert b"cairnsecret" not in path.read_bytes(), path
+        assert (edge.data / "grants.json").stat().st_mode & 0o777 == 0o600
+        # The cloud is away: what was permitted ahead goes up all the same.
+        objects = lambda: weed.client().list_objects_v2(Bucket="cairn-test", Prefix="sites/KEYLESS/")["KeyCount"]  # noqa: E731
+        before = objects()
+        cloud.stop()
+        send(edge, "t", ["without the cloud"])
+        wanted.append("without the cloud")
+        wait_until(lambda: objects() > before, "an object put while the cloud is away")
+        # Everything permitted is over, and the gateway was restarted meanwhile.
+        edge.stop()
+        time.sleep(13)
+        edge.start()
+        send(edge, "t", ["after"])
+        wanted.append("after")
+        cloud.start()
+        assert sorted(values(cloud, "t", len(wanted))) == sorted(wanted)
+        shown = overview(cloud, "KEYLESS")
+        assert not any(lane.get("reason") or lane["gaps"] for lane in shown["progress"])
+        # A permission creates once; it neither changes nor removes what is there.
+        grant = json.loads((edge.data / "grants.json").read_text())["grants"][-1]
+        stored = weed.client().list_objects_v2(Bucket="cairn-test", Prefix="sites/KEYLESS/")["Contents"][-1]["Key"]
+        sequence = int(stored.rsplit("/", 1)[1])
+        index = sequence - grant["from"]
+        if 0 <= index < len(grant["putSignatures"]):
+            target = f"{grant['base']}{sequence:020d}?{grant['put']}&X-Amz-Signature={grant['putSignatures'][index]}"
+            path = target.split("/", 3)[3]
+            for headers, refused in [({"if-none-match": "*"}, (412,)), ({}, (400, 403))]:
+                connection = http.client.HTTPConnection("127.0.0.1", weed.port, timeout=10)
+                connection.request("PUT", "/" + path, b"overwritten", headers)
+                assert connection.getresponse().status in refused
+    finally:
+        edge.kill()
+        cloud.kill()
+
+
+def test_directives_are_applied_live_kept_and_reported(tmp_path, closed):
+    bundle = tmp_path / "told.yaml"
+    site(closed, "add", "TOLD", "--topics", "*", "--bundle", str(bundle))
+    edge = bundle_edge(tmp_path, bundle).start()
+
+    def partitions():
+        from confluent_kafka.admin import AdminClient
+        topics = AdminClient({"bootstrap.servers": edge.bootstrap}).list_topics(timeout=10).topics
+        return len(topics["wide"].partitions) if "wide" in topics else 0
+
+    try:
+        assert site(closed, "set", "TOLD", "log.level=deafening", check=False).returncode != 0
+        site(closed, "set", "TOLD", "topics.wide.partitions=7", "log.level=debug", "uplink.bandwidth=64KiB",
+             "lanes.nowhere.flush=2s")
+        send(edge, "t", ["x"])  # an announcement brings the answer
+        wait_until(lambda: partitions() == 7, "seven partitions")
+        shown = wait_until(
+            lambda: (lambda s: s if s["appliedVersion"] == s["directivesVersion"] else None)(overview(closed, "TOLD")),
+            "what was applied is reported")
+        assert "no lane" in shown["refused"]["lanes.nowhere.flush"]
+        # The last good ones hold without the cloud.
+        edge.stop()
+        closed.stop()
+        edge.start()
+        wait_until(lambda: partitions() == 7, "seven partitions after a restart without the cloud")
+        closed.start()
+        site(closed, "set", "TOLD", "log.level=")
+        assert "log.level" not in overview(closed, "TOLD")["directives"]
     finally:
         edge.kill()

@@ -6,6 +6,9 @@ enum CloudKeys {
         SettingKey("data-dir", .text, "", "Directory of the ledger. Required."),
         SettingKey("node-id", .count(0...1_000_000), "1", "Number of this node, as Kafka clients see it."),
         SettingKey("http.listen", .address, "127.0.0.1:9644", "Announcements, status page, /health and /metrics."),
+        SettingKey(
+            "http.admin-token", .secret, "",
+            "Needed to administer sites over http.listen. Empty: only connections from this machine may."),
     ]
 
     private static let sites: [SettingKey] = [
@@ -20,8 +23,8 @@ enum CloudKeys {
             "sites.announce", .list, "",
             "What provisioning bundles tell gateways: http://HOST:PORT or https://HOST:PORT of cloud nodes."),
         SettingKey(
-            "http.admin-token", .secret, "",
-            "Needed to administer sites over http.listen. Empty: only connections from this machine may."),
+            "sites.presign-valid", .duration, "7d",
+            "How long URLs for gateways without keys are good; S3 allows 7 days, temporary credentials less."),
     ]
 
     private static let kafka: [SettingKey] = [

@@ -1,9 +1,11 @@
+import SiteAuthority
+
 /// What a gateway (`cairn edge`) may be told.
 enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink + CommonKeys.log
+        general + listeners + lanes.flatMap(lane) + CommonKeys.store + presigned + uplink + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -55,6 +57,15 @@ enum EdgeKeys {
             SettingKey("lanes.\(name).retain", .size(0...(1 << 44)), "256MiB", "Uploaded data kept for local readers."),
         ]
     }
+
+    private static let presigned: [SettingKey] = [
+        SettingKey(
+            "store.mode", .choice(["keys", "presigned"]), "keys",
+            "presigned: no store keys here; the cloud permits each object by a presigned URL (needs uplink.site-key)."),
+        SettingKey(
+            "store.presign-ahead", .count(8...PutWish.countMax), "500",
+            "Objects of each lane that are permitted ahead, for an outage of the cloud while the store can be reached."),
+    ]
 
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),

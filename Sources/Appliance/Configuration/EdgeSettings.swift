@@ -13,6 +13,8 @@ struct EdgeSettings: Sendable {
     var lanes: [LaneSettings]
     var uplink: UplinkSettings
     var store: StoreSettings?
+    /// Nil: the store is used with keys.
+    var presignAhead: Int?
     var log: LogSettings
 
     /// - Parameter prefix: `edge.` where the settings stand under a role, as in `cairn up`.
@@ -32,7 +34,15 @@ struct EdgeSettings: Sendable {
         streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }
         lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
-        store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
+        let isPresigned = prefix.isEmpty && reader.choice("store.mode") == "presigned"
+        store =
+            prefix.isEmpty
+            ? StoreSettings(reader, required: reader.flag("uplink.enabled"), needsKeys: !isPresigned) : nil
+        if isPresigned {
+            presignAhead = reader.count("store.presign-ahead")
+            if uplink.siteKey == nil { reader.refuse("store.mode", "presigned needs uplink.site-key") }
+            if case .s3 = store {} else if store != nil { reader.refuse("store.mode", "presigned needs an s3:// store") }
+        }
         log = LogSettings(reader)
     }
 

@@ -2,6 +2,7 @@ import Cloud
 import Console
 import Ledger
 import NIOCore
+import ObjectStore
 import SharedObject
 import SiteAuthority
 import Uplink
@@ -76,6 +77,18 @@ struct CloudAnnounce {
         for (lane, sequence) in role.adopted(site: request.site, incarnation: request.incarnation)
         where reply.adopted[lane] == nil {
             reply.adopted[lane] = sequence
+        }
+        // Only who proved to be the site is told anything.
+        if key != nil {
+            if let told = sites.directives(request.site) {
+                reply.directives = told.values
+                reply.directivesVersion = told.version
+            }
+            if let wishes = request.gateway?.wants, !wishes.isEmpty {
+                let presigner = Presigner(
+                    store: role.store, sites: sites, validSeconds: Int(role.settings.presignValid.components.seconds))
+                reply.grants = presigner.grants(site: request.site, wishes, nowMs: WallClock.nowMs())
+            }
         }
         let body = AnnounceCoding.encode(reply)
         return Self.signed(ConsoleAnswer(200, json: body), key)

@@ -16,7 +16,7 @@ final class CloudRole: Service {
     let settings: CloudSettings
     private let ledger: Ledger
     private let listener: KafkaListener
-    private let store: OpenedStore
+    let store: OpenedStore
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
 

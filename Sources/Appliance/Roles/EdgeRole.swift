@@ -45,7 +45,7 @@ final class EdgeRole: Service {
         self.logger = logger
         uplink =
             if settings.uplink.enabled, let store {
-                try UplinkRunner(settings, gateway, store: store, announcer: announcer, logger: logger)
+                try UplinkRunner(settings, gateway, store: store, announcer: announcer, grants: store.grants, logger: logger)
             } else { nil }
     }
 

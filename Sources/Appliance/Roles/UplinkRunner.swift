@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ObjectStore
+import SharedObject
 import SiteAuthority
 import Synchronization
 import Uplink
@@ -32,13 +33,16 @@ final class UplinkRunner: Sendable {
     private let client: HTTPClient?
     private let session: SiteSession
     private let file: InstallationFile
+    private let grants: GrantKeeper?
+    private let directives: DirectiveKeeper
+    private let boot: UInt64
     private let logger: Logger
     private let state: Mutex<State>
 
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
     init(
         _ settings: EdgeSettings, _ gateway: EdgeGateway, store: any ObjectStore, announcer: (any Announcer)?,
-        logger: Logger
+        grants: GrantKeeper? = nil, logger: Logger
     ) throws {
         self.settings = settings
         self.gateway = gateway
@@ -57,15 +61,18 @@ final class UplinkRunner: Sendable {
         }
         session = SiteSession(
             site: settings.site, incarnation: opened.installation.incarnation, key: settings.uplink.siteKey)
-        let boot = opened.failure == nil ? opened.installation.boot : nil
+        // A start that is not counted claims no number.
+        boot = opened.failure == nil ? opened.installation.boot : 0
+        self.grants = grants
+        directives = DirectiveKeeper(settings, topics: gateway.topics, logger: logger)
+        let box = RunnerBox()
         client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
         http = client.map { [session] client in
             HTTPAnnouncer(
                 client: client, baseURLs: settings.uplink.announce, session: session,
-                report: { boot.map { GatewayStatement(boot: $0, nonce: session.nonce, host: hostName()) } })
+                report: { box.runner?.statement() }, onReply: { box.runner?.told($0) })
         }
         self.announcer = announcer ?? http
-        let box = ConflictBox()
         let uplink = try Self.makeUplink(
             settings, gateway, opened.installation, store: store, announcer: self.announcer, box, logger)
         state = Mutex(State(installation: opened.installation, uplink: uplink))
@@ -83,6 +90,7 @@ final class UplinkRunner: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.work() }
             if http != nil { group.addTask { await self.greetNowAndThen() } }
+            group.addTask { await self.attend() }
         }
     }
 
@@ -100,6 +108,39 @@ final class UplinkRunner: Sendable {
             let pause = Self.greetInterval * Double.random(in: 0.9...1.1)
             guard (try? await Task.sleep(for: pause)) != nil else { return }
             await greet()
+        }
+    }
+
+    /// What goes with each request.
+    fileprivate func statement() -> GatewayStatement {
+        var statement = GatewayStatement(boot: boot, nonce: session.nonce, host: hostName())
+        statement.directives = directives.version
+        statement.refused = directives.refused
+        guard let grants else { return statement }
+        let installation = state.withLock { $0.installation }
+        guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else { return statement }
+        var next: [String: SiteObjectKey] = [:]
+        for (lane, upload) in Self.uploads(gateway) {
+            let plan = upload.openPlans.first?.sequence ?? upload.nextSequence
+            next[lane] = identity.key(lane: lane, plan: plan)
+        }
+        statement.wants = grants.wishes(next)
+        return statement
+    }
+
+    fileprivate func told(_ reply: AnnounceReply) {
+        if let found = reply.grants, !found.isEmpty { grants?.received(found) }
+        if let version = reply.directivesVersion { directives.told(reply.directives, version: version) }
+    }
+
+    /// Applies what the cloud told. A PUT that waits for permission does not wait for the next greeting.
+    private func attend() async {
+        while !Task.isCancelled {
+            let version = directives.version
+            await directives.attend(uplink)
+            // What was applied is reported at once; so is what was refused.
+            if grants?.takeShortage() == true || directives.version != version { await greet() }
+            try? await Task.sleep(for: .seconds(1))
         }
     }
 
@@ -182,7 +223,7 @@ final class UplinkRunner: Sendable {
                 "incarnation": "\(installation.incarnation)",
             ])
         session.goOn(as: installation.incarnation)
-        let box = ConflictBox()
+        let box = RunnerBox()
         box.runner = self
         guard
             let uplink = try? Self.makeUplink(
@@ -194,6 +235,7 @@ final class UplinkRunner: Sendable {
             state.conflict = nil
             if isNewEra { state.renewals += 1 }
         }
+        directives.startAgain()
         await greet()
     }
 
@@ -206,7 +248,7 @@ final class UplinkRunner: Sendable {
 
     private static func makeUplink(
         _ settings: EdgeSettings, _ gateway: EdgeGateway, _ installation: Installation, store: any ObjectStore,
-        announcer: (any Announcer)?, _ box: ConflictBox, _ logger: Logger
+        announcer: (any Announcer)?, _ box: RunnerBox, _ logger: Logger
     ) throws -> Uplink<ContinuousClock> {
         guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else {
             throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
@@ -244,8 +286,8 @@ final class UplinkRunner: Sendable {
     }
 }
 
-/// From an uplink back to who runs it.
-private final class ConflictBox: Sendable {
+/// From an uplink and its announcer back to who runs them.
+private final class RunnerBox: Sendable {
     private let target = Mutex<WeakRunner>(WeakRunner())
     var runner: UplinkRunner? {
         get { target.withLock { $0.runner } }

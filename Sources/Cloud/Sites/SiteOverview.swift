@@ -45,6 +45,18 @@ public struct SiteOverview: Sendable, Equatable, Codable {
 }
 
 extension SiteRegistry {
+    /// Whether a registered site may write to a lane. False for others.
+    public func mayUse(_ site: String, lane: String) -> Bool {
+        guard let registration = ledger.view.registration(site) else { return false }
+        return !registration.isRevoked && registration.allows(lane: lane)
+    }
+
+    /// What the site is told, and the version of that; nil for a site that was never told anything.
+    public func directives(_ site: String) -> (values: [String: String], version: UInt64)? {
+        guard let registration = ledger.view.registration(site), registration.directivesVersion > 0 else { return nil }
+        return (registration.directives, registration.directivesVersion)
+    }
+
     /// The last adopted object of each lane of one incarnation.
     public func adopted(site: String, incarnation: String) -> [String: UInt64] {
         let lanes = ledger.view.site(site)?.incarnations.first { $0.incarnation == incarnation }?.lanes ?? []

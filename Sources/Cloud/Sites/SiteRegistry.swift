@@ -133,6 +133,8 @@ public final class SiteRegistry: Sendable {
             state.reports[site] = SiteReport(
                 address: address, heardMs: nowMs, directives: report.directives, refused: report.refused)
         }
+        // It could not count its start, and claims nothing.
+        guard report.boot > 0 else { return .held }
         // The same start as before, from where it was: nothing to write down.
         if let holder, holder.number == boot.number, holder.nonce == boot.nonce, holder.address == address {
             return .held

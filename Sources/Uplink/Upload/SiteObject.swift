@@ -32,6 +32,12 @@ public struct UplinkIdentity: Sendable, Equatable {
         return (era.incarnation, sequence - min(base, sequence))
     }
 
+    /// The object of a plan of the log; nil for a name that cannot be.
+    public func key(lane: String, plan: UInt64) -> SiteObjectKey? {
+        let place = place(lane: lane, sequence: plan)
+        return SiteObjectKey(site: site, incarnation: place.incarnation, lane: lane, sequence: place.sequence)
+    }
+
     /// The last plan of the log that does not belong to the newest era.
     func base(lane: String) -> UInt64 { eras[eras.count - 1].bases[lane] ?? 0 }
 }
