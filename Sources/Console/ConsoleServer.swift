@@ -25,6 +25,7 @@ public struct ConsoleServer: Service {
         let router = Router(context: ConsoleContext.self)
         addReading(to: router)
         for endpoint in content.endpoints { add(endpoint, to: router) }
+        if let commands = content.commands { addCommands(commands, to: router) }
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "cairn"),
@@ -78,6 +79,27 @@ public struct ConsoleServer: Service {
         let peer = context.peer?.ipAddress
         let isLoopback = peer == "::1" || peer?.hasPrefix("127.") == true || peer?.hasPrefix("::ffff:127.") == true
         return ConsoleCall(body: body, peer: peer, isLocal: isLoopback && !isProxied, headers: headers)
+    }
+
+    private func addCommands(_ commands: ConsoleCommands, to router: Router<ConsoleContext>) {
+        for (path, answer) in commands.questions {
+            router.get("/v1/\(path)") { _, _ in Self.response(answer(), type: "application/json", status: .ok) }
+        }
+        for (path, work) in commands.orders {
+            router.post("/v1/\(path)") { request, _ in
+                let refusal = commands.refusal(
+                    origin: request.headers[.origin], authorization: request.headers[.authorization])
+                if let refusal {
+                    return Self.response("refused\n", type: "text/plain; charset=utf-8", status: .init(code: refusal))
+                }
+                do {
+                    return Self.response(try await work(), type: "application/json", status: .ok)
+                } catch {
+                    return Self.response(
+                        "\(error)\n", type: "text/plain; charset=utf-8", status: .internalServerError)
+                }
+            }
+        }
     }
 
     private static func response(_ text: String, type: String, status: HTTPResponse.Status = .ok) -> Response {

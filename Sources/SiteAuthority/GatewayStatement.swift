@@ -65,7 +65,8 @@ public struct PutGrant: Codable, Sendable, Hashable {
     public var overwrites: Bool
 
     public init(
-        incarnation: String, lane: String, from: UInt64, base: String, put: String, get: String, putSignatures: [String],
+        incarnation: String, lane: String, from: UInt64, base: String, put: String, get: String,
+        putSignatures: [String],
         getSignatures: [String], seconds: Int, overwrites: Bool
     ) {
         self.incarnation = incarnation

@@ -10,7 +10,8 @@ public struct GrantBook: Codable, Sendable, Equatable {
     public init() {}
 
     /// The query of a request; nil when there is no permission.
-    public func url(_ isRead: Bool, _ isOverwrite: Bool, incarnation: String, lane: String, sequence: UInt64) -> String? {
+    public func url(_ isRead: Bool, _ isOverwrite: Bool, incarnation: String, lane: String, sequence: UInt64) -> String?
+    {
         for grant in grants.reversed() where grant.incarnation == incarnation && grant.lane == lane {
             guard grant.overwrites == isOverwrite || isRead, sequence >= grant.from else { continue }
             let index = Int(clamping: sequence - grant.from)

@@ -35,6 +35,7 @@ def test_the_disk_forgets_what_nobody_synced(disk):
     synced, forgotten = disk.path / "synced", disk.path / "forgotten"
     with open(synced, "wb") as file:
         file.write(b"kept" * 1000)
+        file.flush()
         os.fsync(file.fileno())
     directory = os.open(disk.path, os.O_RDONLY)
     os.fsync(directory)
@@ -59,7 +60,9 @@ def test_power_cuts_lose_nothing_that_was_acked(launch, disk, processes, tmp_pat
     edge.start()
     producer = AccountedProducer(edge.bootstrap, "sensor.cuts", partitions=2).start()
     for _ in range(CUTS):
-        time.sleep(chance.uniform(0.05, 0.8))
+        acked = sum(map(len, producer.acked))
+        wait_until(lambda: sum(map(len, producer.acked)) > acked, "the gateway acks again")
+        time.sleep(chance.uniform(0.0, 0.5))
         # Nothing is acked between the instant of the cut and the end of the process: it stands still.
         edge.pause()
         left = disk.snapshot()

@@ -191,17 +191,18 @@ import Testing
         #expect(state.encodedSnapshot() == reopened.encodedSnapshot(), "seed \(seed)")
     }
 
-    @Test("a snapshot of format version 2 has no registrations; version 2 cannot hold any")
+    @Test("snapshots of format versions 2 and 3 have no registrations and cannot hold any")
     func formatVersion2() throws {
         let former = try richState(scale: 1)
         let body = try #require(
             former.encodedSnapshot().getBytes(at: 12, length: former.encodedSnapshot().readableBytes - 12))
         #expect(body.suffix(2) == [0, 0])
-        let old = LedgerFrame.snapshot.wrap(Array(body.dropLast(2)), version: 2)
-        let read = try LedgerState(decodingSnapshot: old)
-        #expect(read.encodedSnapshot() == former.encodedSnapshot())
-        #expect(throws: LedgerFormatError.self) {
-            try LedgerState(decodingSnapshot: LedgerFrame.snapshot.wrap(body, version: 2))
+        for version in [2, 3] as [UInt16] {
+            let old = LedgerFrame.snapshot.wrap(Array(body.dropLast(2)), version: version)
+            #expect(try LedgerState(decodingSnapshot: old).encodedSnapshot() == former.encodedSnapshot())
+            #expect(throws: LedgerFormatError.self) {
+                try LedgerState(decodingSnapshot: LedgerFrame.snapshot.wrap(body, version: version))
+            }
         }
     }
 

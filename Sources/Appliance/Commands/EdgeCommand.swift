@@ -37,9 +37,11 @@ struct EdgeCommand: AsyncParsableCommand {
 
     private static func store(_ settings: EdgeSettings, _ logger: Logger) throws -> OpenedStore? {
         guard let store = settings.store else { return nil }
-        guard let ahead = settings.presignAhead, case .s3(let s3) = store else { return try OpenedStore(store) }
+        guard let ahead = settings.presignAhead, case .s3(let s3) = store else {
+            return try OpenedStore(store, progressTimeout: settings.uplink.pacing.progressTimeout)
+        }
         try FileManager.default.createDirectory(atPath: settings.dataDirectory, withIntermediateDirectories: true)
         let grants = GrantKeeper(directory: settings.dataDirectory, ahead: ahead, logger: logger)
-        return try OpenedStore(s3, grants: grants)
+        return try OpenedStore(s3, grants: grants, progressTimeout: settings.uplink.pacing.progressTimeout)
     }
 }

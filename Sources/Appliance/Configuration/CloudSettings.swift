@@ -138,7 +138,8 @@ extension StoreSettings.S3 {
         accessKey = reader.text("store.access-key")
         secretKey = reader.text("store.secret-key")
         sessionToken = reader.optionalText("store.session-token")
-        for (name, value) in [("store.access-key", accessKey), ("store.secret-key", secretKey)] where value.isEmpty && needsKeys {
+        for (name, value) in [("store.access-key", accessKey), ("store.secret-key", secretKey)]
+        where value.isEmpty && needsKeys {
             reader.refuse(name, "is required for an s3:// store")
         }
         if !endpoint.hasPrefix("http://") && !endpoint.hasPrefix("https://") {

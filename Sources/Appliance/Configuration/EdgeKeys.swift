@@ -5,7 +5,7 @@ enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + presigned + uplink + CommonKeys.log
+        general + listeners + lanes.flatMap(lane) + CommonKeys.store + presigned + uplink + pacing + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -72,7 +72,8 @@ enum EdgeKeys {
         SettingKey(
             "uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB",
             "An object is closed at this size in normal times."),
-        SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
+        SettingKey(
+            "uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
         SettingKey(

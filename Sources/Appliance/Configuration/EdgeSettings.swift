@@ -41,7 +41,10 @@ struct EdgeSettings: Sendable {
         if isPresigned {
             presignAhead = reader.count("store.presign-ahead")
             if uplink.siteKey == nil { reader.refuse("store.mode", "presigned needs uplink.site-key") }
-            if case .s3 = store {} else if store != nil { reader.refuse("store.mode", "presigned needs an s3:// store") }
+            if case .s3 = store {
+            } else if store != nil {
+                reader.refuse("store.mode", "presigned needs an s3:// store")
+            }
         }
         log = LogSettings(reader)
     }
@@ -215,8 +218,10 @@ struct UplinkSettings: Sendable {
     var concurrency: Int
     var announce: [String]
     var siteKey: SiteKey?
+    var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
+        pacing = UplinkPacingSettings(reader, prefix: prefix)
         enabled = reader.flag(prefix + "enabled")
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")

@@ -28,12 +28,15 @@ final class EdgeHealth: Sendable {
     func facts() -> ProgressJudge.Facts {
         beats.ask()
         let uploads = Dictionary(role.uploads.map { ($0.lane, $0) }) { first, _ in first }
+        let held = Set(role.uplinkReport?.lanes.filter { $0.hold != nil }.map(\.lane) ?? [])
         let lanes = role.gateway.status().lanes.map { lane in
             let log = lane.log
             return ProgressJudge.Lane(
                 name: lane.settings.name, pendingBytes: log.pendingBytes,
                 decided: log.durableBatches &+ log.duplicateBatches &+ log.rejectedBatches,
-                uplink: uploads[lane.settings.name].map(ProgressJudge.Uplink.init))
+                uplink: uploads[lane.settings.name].map {
+                    ProgressJudge.Uplink($0, isHeld: held.contains(lane.settings.name))
+                })
         }
         return ProgressJudge.Facts(lanes: lanes, loopBeats: beats.lastBeats)
     }
@@ -65,7 +68,7 @@ final class EdgeHealth: Sendable {
         return GatewayReport(
             version: Cairn.version, site: role.site, incarnation: role.incarnation,
             uptimeSeconds: Int((nowNs - startNs) / 1_000_000_000), writtenAtMs: wallMs,
-            isAccepting: role.isAccepting, lanes: lanes,
+            isAccepting: role.isAccepting, lanes: lanes, uplink: role.uplinkReport,
             listeners: status.intakes.map { intake in
                 GatewayReport.Listener(
                     name: intake.name, connections: Int(intake.counters.connectionsOpen),
@@ -77,11 +80,11 @@ final class EdgeHealth: Sendable {
 }
 
 extension ProgressJudge.Uplink {
-    init(_ status: LaneUplinkStatus) {
+    init(_ status: LaneUplinkStatus, isHeld: Bool) {
         let isBusy =
             switch status.phase {
             case .reading, .planning, .putting, .comparing, .recording: true
-            case .waiting, .resting, .parked: false
+            case .waiting, .held, .resting, .parked: false
             }
         let steps = [
             UInt64(status.attempt), status.nextSequence, status.uploadedObjects, status.failedAttempts,
@@ -89,13 +92,14 @@ extension ProgressJudge.Uplink {
         ]
         self.init(
             isBusy: isBusy, backlogLSNs: status.currentPlan == nil && !status.isBacklog ? 0 : status.backlogLSNs,
-            isHeld: false, steps: steps.reduce(0) { ($0 &* 0x100_0000_01b3) ^ $1 })
+            isHeld: isHeld || status.phase == .held, steps: steps.reduce(0) { ($0 &* 0x100_0000_01b3) ^ $1 })
     }
 }
 
 extension LaneUplinkStatus.Phase {
     fileprivate static let places: [Self: Int] = [
         .waiting: 1, .reading: 2, .planning: 3, .putting: 4, .comparing: 5, .recording: 6, .resting: 7, .parked: 8,
+        .held: 9,
     ]
 }
 

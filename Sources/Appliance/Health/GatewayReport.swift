@@ -59,6 +59,8 @@ struct GatewayReport: Codable, Equatable, Sendable {
     var writtenAtMs: Int64
     var isAccepting: Bool
     var lanes: [Lane]
+    /// Pace of the uplink: cap, window, data plan; nil without one.
+    var uplink: UplinkReport?
     var listeners: [Listener]
     var disk: Disk?
     var clock: SystemClock

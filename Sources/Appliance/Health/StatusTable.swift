@@ -16,6 +16,11 @@ enum StatusTable {
             if let error = lane.lastError { lines.append("  \(lane.name): \(error)") }
             if lane.lostLSNs > 0 { lines.append("  \(lane.name): \(lane.lostLSNs) batches cannot be read any more") }
         }
+        if let uplink = report.uplink {
+            lines.append("")
+            lines.append(contentsOf: uplink.headLines)
+            lines += uplink.lanes.compactMap { lane in lane.hold.map { "  \(lane.lane): held, \($0)" } }
+        }
         if !report.listeners.isEmpty {
             lines += ["", "  listener                  open   frames       bytes    refused"]
             lines += report.listeners.map { listener in

@@ -14,7 +14,7 @@ final class DirectiveKeeper: Sendable {
         var isStarted = false
     }
 
-    /// Called with the limit in bytes a second, nil for none. Set it before ``attend(_:)`` is called first.
+    /// Called with the limit in bytes a second: 0 for none, nil for what the configuration says.
     let onBandwidth: (@Sendable (Int?) -> Void)?
     private let path: String
     private let topics: LocalTopics
@@ -82,7 +82,7 @@ final class DirectiveKeeper: Sendable {
             return await uplink.change(flushInterval: interval, of: lane) ? nil : "there is no lane \(lane)"
         case .bandwidth(let bytesPerSecond):
             guard let onBandwidth else { return "this gateway does not limit its bandwidth" }
-            onBandwidth(change.isTakenBack ? nil : bytesPerSecond)
+            onBandwidth(change.isTakenBack ? nil : bytesPerSecond ?? 0)
             return nil
         case .logLevel(let level):
             LogLevelOverride.set(change.isTakenBack ? nil : Logger.Level(rawValue: level))

@@ -1,6 +1,7 @@
 import Console
 import Dispatch
 import Edge
+import NIOCore
 import Uplink
 import WriteAheadLog
 
@@ -8,8 +9,8 @@ import WriteAheadLog
 enum EdgeConsole {
     static func content(_ role: EdgeRole, _ health: EdgeHealth) -> ConsoleContent {
         ConsoleContent(
-            page: { page(role) }, metrics: { metrics(role) }, problems: { health.problems },
-            report: { await onReportThread { health.report().json() } })
+            page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) }, problems: { health.problems },
+            report: { await onReportThread { health.report().json() } }, commands: commands(role))
     }
 
     private static let reportThread = DispatchQueue(label: "cairn.report", qos: .utility)
@@ -19,6 +20,51 @@ enum EdgeConsole {
         await withCheckedContinuation { continuation in
             reportThread.async { continuation.resume(returning: work()) }
         }
+    }
+
+    /// Nil when there is no uplink, or nobody could prove to be allowed.
+    private static func commands(_ role: EdgeRole) -> ConsoleCommands? {
+        guard let pacer = role.pacer, let token = role.control?.token else { return nil }
+        @Sendable func report() -> ByteBuffer { role.uplinkReport?.json ?? ByteBuffer() }
+        @Sendable func order(_ paused: Bool) throws -> ByteBuffer {
+            try pacer.setPaused(paused)
+            role.noteOrder(paused ? "uplink paused by command" : "uplink resumed by command")
+            return report()
+        }
+        return ConsoleCommands(
+            token: token, questions: ["uplink": { report() }],
+            orders: ["uplink/pause": { try order(true) }, "uplink/resume": { try order(false) }])
+    }
+
+    private static func uplinkMetrics(_ role: EdgeRole) -> [Metric] {
+        guard let report = role.uplinkReport else { return [] }
+        var metrics: [Metric] = []
+        func add(_ name: String, _ help: String, _ value: Double?, _ labels: [(String, String)] = []) {
+            guard let value else { return }
+            metrics.append(Metric("cairn_uplink_" + name, .gauge, help, labels: labels, value: value))
+        }
+        add("paused", "1 while uploads are paused by command.", report.isPaused ? 1 : 0)
+        add(
+            "link_bytes_per_second", "What uploads were seen to reach together.",
+            report.linkBytesPerSecond.map(Double.init))
+        add(
+            "cap_bytes_per_second", "The cap of the link now; absent without one.",
+            report.capBytesPerSecond.map(Double.init))
+        add(
+            "clock_known", "0 while the wall clock cannot be right and windows are taken as open.",
+            report.isClockKnown ? 1 : 0)
+        add("budget_used_bytes", "Bytes sent in this month of the data plan.", Double(report.budgetUsedBytes))
+        add("budget_bytes", "The data plan; absent without one.", report.budgetBytes.map(Double.init))
+        for lane in report.lanes {
+            let labels = [("lane", lane.lane)]
+            add("lane_bytes_per_second", "Bytes sent a second, over ten seconds.", Double(lane.bytesPerSecond), labels)
+            add("backlog_lsns", "Durable LSNs that are not in the store.", Double(lane.backlogLSNs), labels)
+            if let hold = lane.hold {
+                add("held", "1 while the lane may begin no upload.", 1, labels + [("reason", hold)])
+            }
+            add("next_try_seconds", "Until the lane tries or looks again.", lane.nextTrySeconds, labels)
+        }
+        return metrics
     }
 
     private static func page(_ role: EdgeRole) -> String {
@@ -32,6 +78,7 @@ enum EdgeConsole {
                 "  \(lane.settings.name) \(log.acceptedLSN) \(log.durableLSN) \(log.uploadedLSN) \(log.durableRecords) "
                     + "\(LiveScreen.bytes(log.diskBytes)) of \(LiveScreen.bytes(log.quotaBytes)) \(log.engine)")
         }
+        lines += role.uplinkReport.map { [""] + $0.lines } ?? []
         lines += ["", "uplink: next object, phase, last error"]
         for lane in role.uploads {
             lines.append("  \(lane.lane) \(lane.nextSequence) \(lane.phase.rawValue) \(lane.lastError ?? "-")")

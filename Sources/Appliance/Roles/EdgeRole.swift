@@ -16,6 +16,9 @@ final class EdgeRole: Service {
     private let store: OpenedStore?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
+    /// How commands reach this process; nil without a console or where the file could not be written.
+    let control: ControlFile?
+    private let started = ContinuousClock.now
 
     /// The listeners are open: what comes is taken.
     var isAccepting: Bool { accepting.load(ordering: .relaxed) }
@@ -43,9 +46,18 @@ final class EdgeRole: Service {
         self.gateway = gateway
         self.store = store
         self.logger = logger
+        control = settings.http.flatMap { http in
+            do {
+                return try ControlFile.make(directory: settings.dataDirectory, http: http)
+            } catch {
+                logger.error("commands cannot reach this gateway: \(error)")
+                return nil
+            }
+        }
         uplink =
             if settings.uplink.enabled, let store {
-                try UplinkRunner(settings, gateway, store: store, announcer: announcer, grants: store.grants, logger: logger)
+                try UplinkRunner(
+                    settings, gateway, store: store, announcer: announcer, grants: store.grants, logger: logger)
             } else { nil }
     }
 
@@ -117,6 +129,7 @@ final class EdgeRole: Service {
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
         if let trouble = uplink?.trouble { problems.append(trouble) }
+        if let pacing = uplink?.pacer.status { problems += pacing.problems }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -124,6 +137,14 @@ final class EdgeRole: Service {
     }
 
     var uploads: [LaneUplinkStatus] { uplink?.status ?? [] }
+    var uplinkReport: UplinkReport? {
+        pacer.map { UplinkReport($0.status, lanes: uploads, sinceStart: .zero + started.duration(to: .now)) }
+    }
+
+    func noteOrder(_ text: String) { logger.notice("\(text)", metadata: ["site": "\(site)"]) }
+
+    /// Nil when the uplink is switched off.
+    var pacer: UplinkPacer<ContinuousClock>? { uplink?.pacer }
 }
 
 extension EdgeSettings {

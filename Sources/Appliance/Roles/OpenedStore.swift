@@ -16,7 +16,8 @@ final class OpenedStore: ObjectStore {
     /// Where permissions come from, for a store without keys.
     let grants: GrantKeeper?
 
-    init(_ settings: StoreSettings) throws {
+    /// - Parameter progressTimeout: nil keeps the store's default.
+    init(_ settings: StoreSettings, progressTimeout: Duration? = nil) throws {
         canBeProbed = true
         grants = nil
         switch settings {
@@ -37,6 +38,7 @@ final class OpenedStore: ObjectStore {
                     accessKeyID: s3.accessKey, secretAccessKey: s3.secretKey, sessionToken: s3.sessionToken),
                 pathStyle: s3.pathStyle)
             configuration.connectionsMax = 32
+            if let progressTimeout { configuration.progressTimeout = progressTimeout }
             let client = S3Store.makeHTTPClient(configuration)
             do {
                 current = Mutex(try S3Store(configuration: configuration, httpClient: client))
@@ -51,10 +53,11 @@ final class OpenedStore: ObjectStore {
     }
 
     /// Without keys: what may be done comes from `grants`.
-    init(_ s3: StoreSettings.S3, grants: GrantKeeper) throws {
+    init(_ s3: StoreSettings.S3, grants: GrantKeeper, progressTimeout: Duration) throws {
         self.grants = grants
         var configuration = S3Configuration(
             endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region, credentials: nil, pathStyle: s3.pathStyle)
+        configuration.progressTimeout = progressTimeout
         configuration.connectionsMax = 32
         let client = S3Store.makeHTTPClient(configuration)
         do {
@@ -106,6 +109,12 @@ final class OpenedStore: ObjectStore {
 
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
         try await store.put(prefix + key, body, ifAbsent: ifAbsent)
+    }
+
+    func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult {
+        try await store.put(prefix + key, body, ifAbsent: ifAbsent, pace: pace)
     }
 
     func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {

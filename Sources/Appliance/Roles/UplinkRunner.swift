@@ -35,6 +35,8 @@ final class UplinkRunner: Sendable {
     private let file: InstallationFile
     private let grants: GrantKeeper?
     private let directives: DirectiveKeeper
+    /// The same for all uplinks of this process.
+    let pacer: UplinkPacer<ContinuousClock>
     private let boot: UInt64
     private let logger: Logger
     private let state: Mutex<State>
@@ -64,7 +66,14 @@ final class UplinkRunner: Sendable {
         // A start that is not counted claims no number.
         boot = opened.failure == nil ? opened.installation.boot : 0
         self.grants = grants
-        directives = DirectiveKeeper(settings, topics: gateway.topics, logger: logger)
+        let paced = settings.uplink.pacing
+        let pacer = UplinkPacer(
+            settings: paced.pacing, lanes: gateway.lanes.map(\.settings.name), clock: ContinuousClock(),
+            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
+            store: PacerStateFile(directory: settings.dataDirectory))
+        self.pacer = pacer
+        directives = DirectiveKeeper(
+            settings, topics: gateway.topics, logger: logger, onBandwidth: { pacer.order(bytesPerSecond: $0) })
         let box = RunnerBox()
         client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
         http = client.map { [session] client in
@@ -74,7 +83,7 @@ final class UplinkRunner: Sendable {
         }
         self.announcer = announcer ?? http
         let uplink = try Self.makeUplink(
-            settings, gateway, opened.installation, store: store, announcer: self.announcer, box, logger)
+            settings, gateway, opened.installation, store: store, announcer: self.announcer, pacer, box, logger)
         state = Mutex(State(installation: opened.installation, uplink: uplink))
         box.runner = self
     }
@@ -227,7 +236,7 @@ final class UplinkRunner: Sendable {
         box.runner = self
         guard
             let uplink = try? Self.makeUplink(
-                settings, gateway, installation, store: store, announcer: announcer, box, logger)
+                settings, gateway, installation, store: store, announcer: announcer, pacer, box, logger)
         else { preconditionFailure("incarnation \(installation.incarnation) cannot be part of a key") }
         state.withLock { state in
             state.installation = installation
@@ -248,7 +257,7 @@ final class UplinkRunner: Sendable {
 
     private static func makeUplink(
         _ settings: EdgeSettings, _ gateway: EdgeGateway, _ installation: Installation, store: any ObjectStore,
-        announcer: (any Announcer)?, _ box: RunnerBox, _ logger: Logger
+        announcer: (any Announcer)?, _ pacer: UplinkPacer<ContinuousClock>, _ box: RunnerBox, _ logger: Logger
     ) throws -> Uplink<ContinuousClock> {
         guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else {
             throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
@@ -260,7 +269,8 @@ final class UplinkRunner: Sendable {
         return Uplink(
             identity: identity, lanes: lanes, store: store, announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger, onConflict: { box.runner?.conflicts($0) })
+            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer,
+            onConflict: { box.runner?.conflicts($0) })
     }
 
     private static func uploads(_ gateway: EdgeGateway) -> [String: UploadState] {

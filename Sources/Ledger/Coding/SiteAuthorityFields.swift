@@ -95,7 +95,7 @@ extension LedgerState {
     }
 
     mutating func readSiteAuthority(_ reader: inout LedgerReader) throws(LedgerFormatError) {
-        guard reader.version >= 3 else { return }
+        guard reader.version >= 4 else { return }
         for _ in 0..<(try reader.readCount()) {
             let site = try reader.readText()
             sites.registrations[site] = try reader.read(SiteRegistration.self)

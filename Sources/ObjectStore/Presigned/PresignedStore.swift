@@ -45,12 +45,25 @@ public struct PresignedStore: ObjectStore {
     }
 
     public func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, body, ifAbsent: ifAbsent, pacedBy: nil)
+    }
+
+    public func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, body, ifAbsent: ifAbsent, pacedBy: pace)
+    }
+
+    private func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pacedBy pace: (any UploadPace)?
+    ) async throws(ObjectStoreError) -> PutResult {
         try ObjectKey.validate(key, operation: .put)
         let use = ifAbsent ? PresignedUse.create : .overwrite
         let url = try permitted(use, .put, key)
         var request = S3Request(operation: .put, key: key, method: .PUT, path: "/")
         request.presignedURL = url
         request.body = body
+        request.pace = pace
         if ifAbsent { request.headers = [("if-none-match", "*")] }
         let reply = try await transport.send(request)
         if ifAbsent, reply.status == 412 { return .alreadyExists }

@@ -21,7 +21,7 @@ struct GatewayReportTests {
                 bytes: 0, rejectedBatches: 0, lostLSNs: 0, diskBytes: 0, quotaBytes: 4 << 30, phase: "waiting",
                 lastSuccessSecondsAgo: nil, lastError: nil, linkBytesPerSecond: nil),
         ],
-        listeners: [.init(name: "ntrip", connections: 3, bytes: 5000, frames: 77, refused: 1)],
+        uplink: nil, listeners: [.init(name: "ntrip", connections: 3, bytes: 5000, frames: 77, refused: 1)],
         disk: .init(freeBytes: 1 << 30, totalBytes: 8 << 30), clock: .init(wallMs: 1_000_000, isSynchronised: false),
         alarms: ["lane critical: the disk refuses writes"])
 
