@@ -1,4 +1,3 @@
-import AsyncHTTPClient
 import Edge
 import GroupCoordination
 import KafkaListener
@@ -15,9 +14,8 @@ import WriteAheadLog
 final class EdgeRole: Service {
     let settings: EdgeSettings
     let gateway: EdgeGateway
-    private let uplink: Uplink<ContinuousClock>?
+    private let uplink: UplinkRunner?
     private let store: OpenedStore?
-    private let client: HTTPClient?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
     /// How commands reach this process; nil without a console or where the file could not be written.
@@ -27,7 +25,7 @@ final class EdgeRole: Service {
     /// The listeners are open: what comes is taken.
     var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
-    var incarnation: String { gateway.identity.incarnation }
+    var incarnation: String { uplink?.incarnation ?? gateway.identity.incarnation }
 
     /// Recovers the lanes; blocks while it does. Binds nothing yet.
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
@@ -60,38 +58,11 @@ final class EdgeRole: Service {
                 return nil
             }
         }
-        guard settings.uplink.enabled, let store else {
-            uplink = nil
-            client = nil
-            return
-        }
-        guard let identity = UplinkIdentity(site: settings.site, incarnation: gateway.identity.incarnation) else {
-            throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
-        }
-        var announcer = announcer
-        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
-        if let client { announcer = HTTPAnnouncer(client: client, baseURLs: settings.uplink.announce) }
-        let lanes = gateway.lanes.enumerated().map { index, lane in
-            Uplink<ContinuousClock>.Lane(
-                source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
-        }
-        let paced = settings.uplink.pacing
-        let pacer = UplinkPacer(
-            settings: paced.pacing, lanes: lanes.map(\.source.laneName), clock: ContinuousClock(),
-            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
-            store: PacerStateFile(directory: settings.dataDirectory))
-        uplink = Uplink(
-            identity: identity, lanes: lanes, store: store, announcer: announcer,
-            permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer)
-    }
-
-    private static func makeClient() -> HTTPClient {
-        var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
-        configuration.connectionPool.retryConnectionEstablishment = false
-        return HTTPClient(
-            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+        uplink =
+            if settings.uplink.enabled, let store {
+                try UplinkRunner(
+                    settings, gateway, store: store, announcer: announcer, grants: store.grants, logger: logger)
+            } else { nil }
     }
 
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
@@ -128,7 +99,7 @@ final class EdgeRole: Service {
             group.cancelAll()
         }
         await gateway.shutdown()
-        try? await client?.shutdown()
+        await uplink?.close()
         logger.notice("gateway stopped")
     }
 
@@ -186,9 +157,10 @@ final class EdgeRole: Service {
             }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
-        if let pacing = uplink?.pacer?.status { problems += pacing.problems }
         let groups = gateway.status().groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
+        if let trouble = uplink?.trouble { problems.append(trouble) }
+        if let pacing = uplink?.pacer.status { problems += pacing.problems }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -244,13 +216,4 @@ extension EdgeSettings {
 extension String {
     /// Exact names before patterns, longer patterns before shorter ones.
     fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
-}
-
-extension UplinkSettings {
-    fileprivate func lane(_ interval: Duration, priority: Int) -> LaneUplinkSettings {
-        LaneUplinkSettings(
-            upload: LaneUploadSettings(
-                flushInterval: interval, sizing: ObjectSizing.Limits(liveBytesMax: objectBytes)),
-            priority: priority)
-    }
 }

@@ -144,6 +144,15 @@ public final class UplinkPacer<C: Clock<Duration>>: Sendable {
         try save(exact: false)
     }
 
+    /// A cap in place of the configured one, from now on: bytes a second, 0 for none, nil for the configured one.
+    public func order(bytesPerSecond: Int?) {
+        let now = now
+        shared.withLock { shared in
+            shared.pacing.orderedBytesPerSecond = bytesPerSecond.map { max(0, $0) }
+            shared.pacing.look(shared.pacing.time, now: now)
+        }
+    }
+
     /// The exact count, at the end of the process.
     public func close() { try? save(exact: true) }
 
