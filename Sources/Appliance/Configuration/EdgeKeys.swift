@@ -3,7 +3,7 @@ enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink + pacing + CommonKeys.log
+        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + uplink + pacing + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -51,6 +51,19 @@ enum EdgeKeys {
             SettingKey("lanes.\(name).retain", .size(0...(1 << 44)), "256MiB", "Uploaded data kept for local readers."),
         ]
     }
+
+    private static let log: [SettingKey] = [
+        SettingKey(
+            "wal.segment", .size((1 << 20)...(1 << 30)), "64MiB",
+            "Size of a log file. A lane's quota holds at least two."),
+        SettingKey(
+            "wal.erase-block", .size(4096...(64 << 20)), "4MiB",
+            "Erase block of the flash; wal.segment is a multiple of it."),
+        SettingKey(
+            "wal.scrub-rate", .size(0...(1 << 30)), "1MiB",
+            "Bytes a second of closed log files that are read again to find rot, per lane. 0: off."),
+        SettingKey("wal.scrub-every", .duration, "24h", "A round over all closed log files starts so often."),
+    ]
 
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
