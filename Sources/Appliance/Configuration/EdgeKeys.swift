@@ -5,7 +5,8 @@ enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + presigned + uplink + pacing + CommonKeys.log
+        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
+        + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -65,6 +66,19 @@ enum EdgeKeys {
         SettingKey(
             "store.presign-ahead", .count(8...PutWish.countMax), "500",
             "Objects of each lane that are permitted ahead, for an outage of the cloud while the store can be reached."),
+    ]
+
+    private static let log: [SettingKey] = [
+        SettingKey(
+            "wal.segment", .size((1 << 20)...(1 << 30)), "64MiB",
+            "Size of a log file. A lane's quota holds at least two."),
+        SettingKey(
+            "wal.erase-block", .size(4096...(64 << 20)), "4MiB",
+            "Erase block of the flash; wal.segment is a multiple of it."),
+        SettingKey(
+            "wal.scrub-rate", .size(0...(1 << 30)), "1MiB",
+            "Bytes a second of closed log files that are read again to find rot, per lane. 0: off."),
+        SettingKey("wal.scrub-every", .duration, "24h", "A round over all closed log files starts so often."),
     ]
 
     private static let uplink: [SettingKey] = [

@@ -11,6 +11,7 @@ struct EdgeSettings: Sendable {
     var ntrip: NTRIPSettings?
     var streams: [StreamSettings]
     var lanes: [LaneSettings]
+    var wal: WALSettings
     var uplink: UplinkSettings
     var store: StoreSettings?
     /// Nil: the store is used with keys.
@@ -33,6 +34,10 @@ struct EdgeSettings: Sendable {
         ntrip = NTRIPSettings(reader, prefix: prefix + "ntrip.")
         streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }
         lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
+        wal = WALSettings(reader, prefix: prefix + "wal.")
+        for lane in lanes where lane.quotaBytes < 2 * wal.segmentBytes {
+            reader.refuse(prefix + "lanes.\(lane.name).quota", "is below two segments of wal.segment")
+        }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
         let isPresigned = prefix.isEmpty && reader.choice("store.mode") == "presigned"
         store =
@@ -209,6 +214,26 @@ struct LaneSettings: Sendable {
         for pattern in topics where pattern.dropLast().contains("*") {
             reader.refuse(prefix + "topics", "'\(pattern)': a * may stand at the end only")
         }
+    }
+}
+
+/// The files of the write-ahead log.
+struct WALSettings: Sendable {
+    var segmentBytes: Int
+    var eraseBlockBytes: Int
+    var scrubBytesPerSecond: Int
+    var scrubInterval: Duration
+
+    init(_ reader: SettingsReader, prefix: String) {
+        segmentBytes = reader.size(prefix + "segment")
+        eraseBlockBytes = reader.size(prefix + "erase-block")
+        scrubBytesPerSecond = reader.size(prefix + "scrub-rate")
+        scrubInterval = reader.duration(prefix + "scrub-every")
+        if eraseBlockBytes % 4096 != 0 { reader.refuse(prefix + "erase-block", "is no multiple of 4096") }
+        if eraseBlockBytes > 0, segmentBytes % eraseBlockBytes != 0 {
+            reader.refuse(prefix + "segment", "is no multiple of wal.erase-block")
+        }
+        if scrubInterval <= .zero { reader.refuse(prefix + "scrub-every", "must be above 0") }
     }
 }
 

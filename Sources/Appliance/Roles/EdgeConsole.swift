@@ -111,6 +111,29 @@ enum EdgeConsole {
             add("duplicates_total", .counter, "Batches recognised as sent again.", Double(log.duplicateBatches))
             add("disk_bytes", .gauge, "Log on disk.", Double(log.diskBytes))
             add("quota_bytes", .gauge, "Disk the lane may use.", Double(log.quotaBytes))
+            for (what, bytes) in [
+                ("groups", log.written.groups), ("heads", log.written.heads), ("control", log.written.control),
+                ("zeroes", log.written.zeroes), ("settled", log.written.settled), ("index", log.written.index),
+            ] {
+                metrics.append(
+                    Metric(
+                        "cairn_lane_written_bytes_total", .counter, "Bytes the log asked the disk to write.",
+                        labels: labels + [("what", what)], value: Double(bytes)))
+            }
+            add(
+                "write_amplification", .gauge, "Bytes written to the disk for each byte of record batches.",
+                log.written.amplification(payloadBytes: log.durableBytes))
+            add("scrub_read_bytes_total", .counter, "Bytes of closed segments read again.", Double(log.scrub.readBytes))
+            add("scrub_rounds_total", .counter, "Rounds over all closed segments.", Double(log.scrub.rounds))
+            add("scrub_damage_total", .counter, "Damage the scrubber found first.", Double(log.scrub.damagedRanges))
+            add("lost_total", .counter, "Frames that were lost.", Double(log.alarms.lostLSNs))
+            add(
+                "suspect_segments_total", .counter, "Segments given up after a failed write or fsync.",
+                Double(log.alarms.suspectSegments))
+            add(
+                "newer_formats", .gauge, "Directories left alone because a newer cairn wrote them.",
+                Double(log.alarms.newerFormats))
+            add("boot_epoch", .gauge, "Which start of the log this is.", Double(log.bootEpoch))
             add("quarantined_total", .counter, "Damaged ranges put aside.", Double(log.alarms.quarantinedRanges))
         }
         for lane in role.uploads {

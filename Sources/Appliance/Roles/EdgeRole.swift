@@ -32,6 +32,8 @@ final class EdgeRole: Service {
     ) async throws -> EdgeRole {
         let gateway = try EdgeGateway(
             try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
+        if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
         for report in gateway.recovery {
             logger.log(level: report.isClean ? .info : .error, "\(report)")
         }
@@ -126,6 +128,13 @@ final class EdgeRole: Service {
             if log.isFailing {
                 problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
             }
+            if log.alarms.newerFormats > 0 {
+                problems.append("lane \(name): files of a newer cairn are left alone: \(log.alarms.lastMessage ?? "")")
+            }
+            if log.alarms.lostLSNs > 0 {
+                problems.append(
+                    "lane \(name): \(log.alarms.lostLSNs) frames are lost: \(log.alarms.lastMessage ?? "")")
+            }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
         if let trouble = uplink?.trouble { problems.append(trouble) }
@@ -157,10 +166,13 @@ extension EdgeSettings {
             lanes: lanes.map { lane in
                 Edge.LaneSettings(
                     name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
-                    retentionBytes: lane.retainBytes)
+                    segmentBytes: wal.segmentBytes, retentionBytes: lane.retainBytes)
             },
             routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
+        configuration.eraseBlockBytes = wal.eraseBlockBytes
+        configuration.scrub.bytesPerSecond = wal.scrubBytesPerSecond
+        configuration.scrub.interval = wal.scrubInterval
         if let listen = kafka.listen {
             var listener = KafkaListenerConfiguration(host: listen.host, port: listen.port)
             listener.connectionsMax = kafka.connectionsMax
