@@ -29,6 +29,10 @@ public struct LaneStatus: Sendable, Equatable {
     /// True while the last write failed and no later one has succeeded.
     public var isFailing = false
     public var alarms = LaneAlarms()
+    /// Acknowledged data given up since the lane was made, by reason.
+    public var dropped: [GapReason: GapTotals] = [:]
+    /// Gap records that are in no stored object yet.
+    public var pendingGaps = 0
 }
 
 /// Things an operator should hear about. Counters only grow while the process lives.

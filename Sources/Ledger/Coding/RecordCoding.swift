@@ -27,6 +27,7 @@ extension LedgerRecord {
         case volumeRegistered = 24
         case logCommitted = 25
         case extentsRewritten = 26
+        case siteGapsNoted = 30
     }
 
     func write(to writer: inout LedgerWriter) {
@@ -57,6 +58,7 @@ extension LedgerRecord {
         case .volumeRegistered(let record): LedgerRecord.write(.volumeRegistered, record, &writer)
         case .logCommitted(let record): LedgerRecord.write(.logCommitted, record, &writer)
         case .extentsRewritten(let record): LedgerRecord.write(.extentsRewritten, record, &writer)
+        case .siteGapsNoted(let record): LedgerRecord.write(.siteGapsNoted, record, &writer)
         }
     }
 
@@ -98,6 +100,7 @@ extension LedgerRecord {
             case .volumeRegistered: .volumeRegistered(try reader.read(VolumeRegistered.self))
             case .logCommitted: .logCommitted(try reader.read(LogCommitted.self))
             case .extentsRewritten: .extentsRewritten(try reader.read(ExtentsRewritten.self))
+            case .siteGapsNoted: .siteGapsNoted(try reader.read(SiteGapsNoted.self))
             }
     }
 }

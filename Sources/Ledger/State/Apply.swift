@@ -35,6 +35,7 @@ extension LedgerState {
         case .volumeRegistered(let record): apply(record)
         case .logCommitted(let record): apply(record)
         case .extentsRewritten(let record): apply(record)
+        case .siteGapsNoted(let record): apply(record)
         }
         releaseCondemned()
     }

@@ -25,6 +25,8 @@ extension LaneCore {
         segmentsChanged()
         moveLogStarts()
         freeUploaded()
+        freeDropped()
+        report.gaps = state.gaps.unrecorded(report.gaps)
         finish(window, &report)
         return report
     }
@@ -121,6 +123,7 @@ extension LaneCore {
             let isHead = frame.groupOffset <= Block.sizeBytes
             unsettled?.groupOffset = isHead || frame.header.kind == .seal ? nil : frame.groupOffset
             state.apply(frame)
+            noteWall(frame.header)
         case .gap(let gap): report.gaps.append(gap)
         case .quarantined(let offset, let length):
             report.quarantined.append(
@@ -161,8 +164,11 @@ extension LaneCore {
             } catch {
                 report.notes.append(error.description)
             }
-            if let end = scan.expectedLSN, end < limit {
-                report.gaps.append(LSNGap(firstLSN: end, lastLSN: limit - 1))
+            guard let end = scan.expectedLSN, end < limit else { continue }
+            report.gaps.append(LSNGap(firstLSN: end, lastLSN: limit - 1))
+            if state.gaps.covers(end, limit - 1) {
+                let dropped = segments[place].sequence..<segments[following].sequence
+                report.missingSegments.removeAll { dropped.contains($0) }
             }
         }
     }

@@ -40,6 +40,7 @@ extension LaneCore {
         freed = []
         segmentsChanged()
         moveLogStarts()
+        state.gaps.forget(before: segments.first?.firstLSN ?? 0)
     }
 
     private func isPastRetention(_ segment: LiveSegment<D.File>) -> Bool {
@@ -54,7 +55,7 @@ extension LaneCore {
     }
 
     /// Renames the file to a spare, or removes it.
-    private mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
+    mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
         let name = SegmentName.live(segment.sequence)
         let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
         let spare =
@@ -62,6 +63,7 @@ extension LaneCore {
             ? SegmentName.spare(segment.sequence) : nil
         if let spare { try disk.rename(name, to: spare) } else { try disk.remove(name) }
         if let spare { freed.append(spare) }
+        tallies.forget(segment.sequence)
     }
 
     /// What the oldest segment's checkpoint says comes next is the oldest that is still here.
@@ -83,6 +85,7 @@ extension LaneCore {
         guard let item = try? scan.next(), case .frame(let frame) = item, frame.header.kind == .checkpoint
         else { return nil }
         return Checkpoint.decode(
-            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
+            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax,
+            gapBytesMax: configuration.gapBytesMax)
     }
 }

@@ -135,6 +135,11 @@ struct LaneWriter {
         case .spare(let name):
             core.spares.append(name)
             spareAsked = false
+        case .expire(let nowNs, let wallMs):
+            _ = finishAll()
+            core.expire(nowNs: nowNs, wallMs: wallMs)
+            publish(withProducers: false)
+            published.notify(core.durableLSN)
         case .plan(let plan, let completion):
             _ = finishAll()
             let result = attempt { core throws(WALError) in try core.recordPlan(plan) }
