@@ -9,6 +9,7 @@ struct Cairn: AsyncParsableCommand {
         version: Cairn.version,
         subcommands: [
             UpCommand.self, EdgeCommand.self, CloudCommand.self, SimulateCommand.self, TailCommand.self,
+            GapsCommand.self,
             WALCommand.self, ConfigCommand.self, NullBrokerCommand.self,
         ])
 

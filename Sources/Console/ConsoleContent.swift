@@ -9,16 +9,20 @@ public struct ConsoleContent: Sendable {
     public var problems: @Sendable () -> [String]
     /// Takes the JSON body of an announcement. Nil: this role takes none.
     public var announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)?
+    /// JSON of what sites gave up, of one site and lane or of all. Nil: this role knows of none.
+    public var gaps: (@Sendable (_ site: String?, _ lane: String?) -> ByteBuffer)?
 
     public init(
         page: @escaping @Sendable () -> String, metrics: @escaping @Sendable () -> [Metric],
         problems: @escaping @Sendable () -> [String],
-        announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)? = nil
+        announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)? = nil,
+        gaps: (@Sendable (_ site: String?, _ lane: String?) -> ByteBuffer)? = nil
     ) {
         self.page = page
         self.metrics = metrics
         self.problems = problems
         self.announce = announce
+        self.gaps = gaps
     }
 }
 

@@ -24,6 +24,13 @@ public struct ConsoleServer: Service {
         let router = Router()
         addReading(to: router)
         if let announce = content.announce { addAnnounce(announce, to: router) }
+        if let gaps = content.gaps {
+            router.get("/v1/gaps") { request, _ in
+                let query = request.uri.queryParameters
+                let body = gaps(query["site"].map(String.init), query["lane"].map(String.init))
+                return Self.response(body, type: "application/json", status: .ok)
+            }
+        }
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "cairn"),

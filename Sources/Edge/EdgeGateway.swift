@@ -30,10 +30,13 @@ public final class EdgeGateway: Sendable {
         var phase = Phase.open
         var kafka: KafkaListener?
         var intakes: [any IntakeListener] = []
+        /// Looks for data that has become too old.
+        var ageing: RepeatedTask?
     }
 
     private let group: any EventLoopGroup
     private let pool: NIOThreadPool
+    private let clock: any WallClock
     private let logger: Logger
     private let configuredLanes: Int
     private let state = Mutex(State())
@@ -83,6 +86,7 @@ public final class EdgeGateway: Sendable {
                 watchers: watchers, mailboxes: mailboxes, pool: pool,
                 fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax))))
         self.group = group
+        self.clock = clock
         self.pool = pool
         self.logger = logger
         self.configuredLanes = set.configuredCount
@@ -106,11 +110,24 @@ public final class EdgeGateway: Sendable {
         do {
             try await kafka?.start()
             for intake in intakes { try await intake.start() }
+            beginAgeing()
         } catch {
             await stopListeners(kafka, intakes)
             state.withLock { $0 = State() }
             throw error
         }
+    }
+
+    /// Once a second, lanes with a limit by age give up what is beyond it, whether or not anything comes in.
+    private func beginAgeing() {
+        let aged = lanes.filter { $0.settings.quotaAge != nil }
+        guard !aged.isEmpty else { return }
+        let task = group.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [clock] _ in
+            let now = clock.read()
+            let isTrusted = now.quality.rawValue >= ClockQuality.synchronized.rawValue
+            for lane in aged { lane.log.expire(nowNs: now.monotonicNs, wallMs: isTrusted ? now.wallMs : nil) }
+        }
+        state.withLock { $0.ageing = task }
     }
 
     /// Stops intake, answers what is in flight, makes everything taken durable, closes the lanes. Idempotent.
@@ -120,6 +137,7 @@ public final class EdgeGateway: Sendable {
             return state
         }
         guard before.phase != .closed else { return }
+        before.ageing?.cancel()
         await stopListeners(before.kafka, before.intakes)
         let lanes = lanes
         // Closing joins the writer's thread, so it must not hold up an event loop.

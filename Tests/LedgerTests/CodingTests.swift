@@ -104,17 +104,17 @@ import Testing
     }
 
     @Test func aNewerFormatIsRefusedWithBothVersions() throws {
-        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: 3)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: 3, supported: 2)) {
+        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: 4)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: 4, supported: 3)) {
             try LedgerBatch(decoding: blob)
         }
-        let snapshot = LedgerState().encodedSnapshot(version: 3)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: 3, supported: 2)) {
+        let snapshot = LedgerState().encodedSnapshot(version: 4)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: 4, supported: 3)) {
             try LedgerState(decodingSnapshot: snapshot)
         }
         var command = LedgerCommand.allocateProducerID(count: 1).encoded()
-        command.setInteger(3 as UInt16, at: 4)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger command", found: 3, supported: 2)) {
+        command.setInteger(4 as UInt16, at: 4)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger command", found: 4, supported: 3)) {
             try LedgerCommand(decoding: command)
         }
     }

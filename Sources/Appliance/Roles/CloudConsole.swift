@@ -8,7 +8,10 @@ enum CloudConsole {
     static func content(_ role: CloudRole) -> ConsoleContent {
         ConsoleContent(
             page: { page(role.broker.status()) }, metrics: { metrics(role.broker.status()) },
-            problems: { role.broker.status(topicsMax: 0).problems }, announce: { await role.announce($0) })
+            problems: { role.broker.status(topicsMax: 0).problems }, announce: { await role.announce($0) },
+            gaps: { site, lane in
+                GapReport(role.broker.adopter.lanes(), site: site, lane: lane).json
+            })
     }
 
     private static func page(_ status: CloudStatus) -> String {
@@ -18,6 +21,8 @@ enum CloudConsole {
         for lane in status.lanes {
             lines.append("  \(lane.site)/\(lane.lane) \(lane.adoptedSequence) \(lane.adoptedLSN) \(lane.recordCount)")
         }
+        let gaps = GapReport(status.lanes, site: nil, lane: nil)
+        if !gaps.lanes.isEmpty { lines += ["", "data that sites gave up: cairn gaps shows where"] + gaps.summary }
         if let volume = status.volume {
             lines += [
                 "",
@@ -131,6 +136,19 @@ enum CloudConsole {
                 Metric(
                     "cairn_lane_missing_lsns", .counter, "LSNs that never came.", labels: labels,
                     value: Double(lane.missingLSNs)))
+        }
+        for lane in GapReport(status.lanes, site: nil, lane: nil).lanes {
+            for sums in lane.totals {
+                let labels = [("site", lane.site), ("lane", lane.lane), ("reason", sums.reason)]
+                metrics.append(
+                    Metric(
+                        "cairn_lane_dropped_records_total", .counter, "Records that the site gave up and told of.",
+                        labels: labels, value: Double(sums.records)))
+                metrics.append(
+                    Metric(
+                        "cairn_lane_dropped_bytes_total", .counter, "Bytes of batches that the site gave up.",
+                        labels: labels, value: Double(sums.bytes)))
+            }
         }
         for topic in status.topics {
             for partition in topic.partitions {

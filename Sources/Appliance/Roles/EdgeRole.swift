@@ -133,6 +133,9 @@ final class EdgeRole: Service {
             if log.isFailing {
                 problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
             }
+            if log.pendingGaps > 0 {
+                problems.append("lane \(name): data was dropped: \(EdgeConsole.dropped(log))")
+            }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
         for lane in uplink?.status ?? [] {
@@ -154,7 +157,9 @@ extension EdgeSettings {
             lanes: lanes.map { lane in
                 Edge.LaneSettings(
                     name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
-                    retentionBytes: lane.retainBytes)
+                    segmentBytes: Edge.LaneSettings.segmentBytes(forQuota: lane.quotaBytes),
+                    retentionBytes: lane.retainBytes, fullPolicy: lane.dropsOldest ? .dropOldest : .reject,
+                    quotaAge: lane.maxAge)
             },
             routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)

@@ -11,7 +11,7 @@ import NIOCore
 extension LaneCore {
     /// Makes room for a group of `groupBytes` under the quota, if there is anything to give up.
     mutating func makeSpace(_ groupBytes: Int) {
-        freeDropped()
+        guard freeDropped() else { return }
         let needed = max(Block.sizeBytes, groupBytes)
         guard excessBytes(needed) > 0 else { return }
         while excessBytes(needed) > 0, freeOldest(ignoringRetention: true) != nil { noteFreed() }
@@ -85,8 +85,8 @@ extension LaneCore {
                 "LSN \(record.firstLSN) to \(record.lastLSN) dropped, \(sums.records) records, \(sums.bytes) bytes:"
                 + " \(reason)"
         }
-        freeDropped()
-        return !records.isEmpty
+        // What cannot be freed makes no room: nothing more is given up for it.
+        return freeDropped() && !records.isEmpty
     }
 
     /// One record for each piece without a gap that is recorded already.
@@ -120,12 +120,17 @@ extension LaneCore {
         return surveyed.first ?? record
     }
 
-    /// Frees segments that lie in recorded gaps: those just dropped, and those that could not be freed before.
-    mutating func freeDropped() {
-        guard unsettled == nil, isIdle, !state.gaps.pending.isEmpty || !state.gaps.settled.isEmpty else { return }
+    /// Frees segments that lie in recorded gaps: those just dropped, and those that could not be freed before. False when
+    /// the disk still refuses.
+    @discardableResult
+    mutating func freeDropped() -> Bool {
+        guard unsettled == nil, isIdle, !state.gaps.pending.isEmpty || !state.gaps.settled.isEmpty else { return true }
+        var isFreed = true
         var place = 0
         while place + 1 < segments.count {
-            let first = max(segments[place].firstLSN, state.uploads.uploadedThrough + 1)
+            // Only of the oldest may a part be uploaded: recovery takes a hole for a loss unless all of it is recorded.
+            let uploaded = place == 0 ? state.uploads.uploadedThrough : 0
+            let first = max(segments[place].firstLSN, uploaded + 1)
             let last = segments[place + 1].firstLSN - 1
             guard first <= last, state.gaps.covers(first, last) else {
                 place += 1
@@ -137,10 +142,22 @@ extension LaneCore {
                 freedCount += 1
             } catch {
                 note(error)
+                isFreed = false
                 break
             }
         }
         finishFreeing()
+        return isFreed
+    }
+
+    // MARK: For the uplink
+
+    public func gapRecords(from first: UInt64, through last: UInt64) -> [GapRecord] {
+        state.gaps.records(from: first, through: last)
+    }
+
+    public func describe(lost gaps: [LSNGap]) -> [GapRecord] {
+        LossSurvey.records(of: gaps, reason: .unreadable, in: view, disk: disk, end: state.durable.partitions)
     }
 
     // MARK: Age

@@ -20,13 +20,13 @@ extension LaneCore {
         replay(from: base, window, &report)
         joinUnreadable(&report)
         findOldGaps(before: base, window, &report)
+        report.gaps = state.gaps.unrecorded(report.gaps)
         report.hadReadErrors = report.hadReadErrors || window.failedBlocks > 0
         settleTail(&report)
         segmentsChanged()
         moveLogStarts()
         freeUploaded()
         freeDropped()
-        report.gaps = state.gaps.unrecorded(report.gaps)
         finish(window, &report)
         return report
     }

@@ -68,7 +68,11 @@ extension LaneCore {
 
     /// What the oldest segment's checkpoint says comes next is the oldest that is still here.
     mutating func moveLogStarts() {
+        state.gaps.idle = nil
         guard let oldest = segments.first, oldest.isReadable, let checkpoint = readCheckpoint(oldest) else { return }
+        if checkpoint.lastBatchLSN + 1 < oldest.firstLSN {
+            state.gaps.idle = LSNGap(firstLSN: checkpoint.lastBatchLSN + 1, lastLSN: oldest.firstLSN - 1)
+        }
         for row in checkpoint.partitions.rows {
             guard let place = state.partitions.place(of: row.name) else { continue }
             let start = min(max(row.nextOffset, state.partitions[place].logStart), state.partitions[place].nextOffset)
@@ -79,6 +83,7 @@ extension LaneCore {
     /// The checkpoint at the head of a segment, nil when it cannot be read.
     func readCheckpoint(_ segment: LiveSegment<D.File>) -> LaneState? {
         let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
+        window.readsAroundErrors = true
         var scan = SegmentScan(
             window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
             endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)

@@ -9,6 +9,8 @@ struct GapLedger: Sendable, Equatable {
     var settled: [LSNGap] = []
     /// Recorded since the lane was made.
     var totals: [GapReason: GapTotals] = [:]
+    /// Freed LSNs before the oldest segment and after the last batch there: control frames, nobody's loss. Not stored.
+    var idle: LSNGap?
     let limitBytes: Int
 
     static let settledMax = 64
@@ -59,6 +61,8 @@ struct GapLedger: Sendable, Equatable {
         settled.removeAll { $0.lastLSN < lsn }
     }
 
+    private var isEmpty: Bool { pending.isEmpty && settled.isEmpty && idle == nil }
+
     /// Records that lie in the range, wholly or in part.
     func records(from first: UInt64, through last: UInt64) -> [GapRecord] {
         pending.filter { $0.firstLSN <= last && $0.lastLSN >= first }
@@ -82,9 +86,9 @@ struct GapLedger: Sendable, Equatable {
 
     /// The same losses without what is recorded.
     func unrecorded(_ gaps: [LSNGap]) -> [LSNGap] {
-        guard !pending.isEmpty || !settled.isEmpty else { return gaps }
+        guard !gaps.isEmpty, !isEmpty else { return gaps }
         var left = gaps
-        for known in pending.map(\.range) + settled {
+        for known in pending.map(\.range) + settled + [idle].compactMap(\.self) {
             left = left.flatMap { gap -> [LSNGap] in
                 guard known.firstLSN <= gap.lastLSN, known.lastLSN >= gap.firstLSN else { return [gap] }
                 var parts: [LSNGap] = []
@@ -103,7 +107,7 @@ struct GapLedger: Sendable, Equatable {
     /// What was read as it may be used: what is recorded as gone is gone, even where a segment could not be freed yet, and is
     /// no news.
     func censor(_ slice: inout LogSlice) {
-        guard !pending.isEmpty || !settled.isEmpty else { return }
+        guard !isEmpty else { return }
         slice.batches.removeAll { gap(holding: $0.lsn) != nil }
         slice.gaps = unrecorded(slice.gaps)
         if let gap = gap(holding: slice.nextLSN) { slice.nextLSN = gap.lastLSN + 1 }
