@@ -106,7 +106,7 @@ let package = Package(
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
                     "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
                     logging,
-                    httpClient, nioCore, nioPosix, yams, systemPackage,
+                    httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(

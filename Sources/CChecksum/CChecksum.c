@@ -11,6 +11,10 @@ typedef uint32_t (*crc32c_run)(uint32_t crc, uint8_t *to, const uint8_t *from, s
 
 static uint32_t crc32c_tables[8][256];
 static uint32_t crc24q_table[256];
+/* x^(8 * 2^n) mod P, reflected: what moves a register over 2^n zero bytes. */
+static uint32_t crc32c_moves[8 * sizeof(size_t)];
+
+static const uint32_t crc32c_polynomial = 0x82f63b78;
 
 static inline uint64_t load64(const uint8_t *from) {
     uint64_t word;
@@ -135,12 +139,22 @@ static int has_hardware(void) { return 0; }
 
 static crc32c_run run = run_table;
 
+/* The product of two polynomials mod P. Reflected: the highest bit is x^0, and a step to the right multiplies by x. */
+static uint32_t product(uint32_t a, uint32_t b) {
+    uint32_t sum = 0;
+    for (; a; a <<= 1) {
+        if (a >> 31) sum ^= b;
+        b = b >> 1 ^ (b & 1 ? crc32c_polynomial : 0);
+    }
+    return sum;
+}
+
 /* Before main, so that no caller ever sees half a table. */
 __attribute__((constructor)) static void prepare(void) {
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t crc = byte, wide = byte << 16;
         for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+            crc = crc >> 1 ^ (crc & 1 ? crc32c_polynomial : 0);
             wide = wide << 1 ^ (wide & 0x800000 ? 0x1864cfbu : 0);
         }
         crc32c_tables[0][byte] = crc;
@@ -151,6 +165,11 @@ __attribute__((constructor)) static void prepare(void) {
             uint32_t before = crc32c_tables[slice - 1][byte];
             crc32c_tables[slice][byte] = before >> 8 ^ crc32c_tables[0][before & 0xff];
         }
+    uint32_t move = 0x00800000; /* x^8 */
+    for (size_t power = 0; power < sizeof crc32c_moves / sizeof *crc32c_moves; power++) {
+        crc32c_moves[power] = move;
+        move = product(move, move);
+    }
     if (has_hardware()) run = run_hardware;
 }
 
@@ -161,6 +180,12 @@ uint32_t cairn_crc32c(uint32_t crc, const void *data, size_t size) { return ~run
 uint32_t cairn_crc32c_table(uint32_t crc, const void *data, size_t size) { return ~run_table(~crc, NULL, data, size); }
 
 uint32_t cairn_crc32c_copy(uint32_t crc, void *to, const void *from, size_t size) { return ~run(~crc, to, from, size); }
+
+uint32_t cairn_crc32c_join(uint32_t first, uint32_t second, size_t second_size) {
+    for (size_t power = 0; second_size; power++, second_size >>= 1)
+        if (second_size & 1) first = product(crc32c_moves[power], first);
+    return first ^ second;
+}
 
 uint32_t cairn_crc24q(const void *data, size_t size) {
     const uint8_t *from = data;

@@ -18,6 +18,10 @@ struct Handlers: Sendable {
     private let transactionAdmin: TransactionAdminHandler
     private let records: DeleteRecordsHandler
     private let configs: ConfigAdminHandler
+    private let configResources: ConfigResourcesHandler
+    private let topicPartitions: TopicPartitionsHandler
+    private let logDirs: LogDirsHandler
+    private let offsetDelete: OffsetDeleteHandler
 
     init(
         _ configuration: CloudConfiguration, ledger: Ledger, engine: FetchEngine, batcher: ProduceBatcher,
@@ -27,7 +31,8 @@ struct Handlers: Sendable {
         let view = ledger.view
         let creator = TopicCreator(ledger: ledger, world: world, partitionsDefault: configuration.partitionsDefault)
         produce = ProduceHandler(
-            view: view, batcher: batcher, volume: volume, configuration: configuration, world: world)
+            view: view, batcher: batcher, volume: volume, advertised: advertised, configuration: configuration,
+            world: world)
         producerIDs = ProducerIDHandler(ledger: ledger, configuration: configuration.transactions, world: world)
         fetch = FetchHandler(engine: engine, view: view)
         listOffsets = ListOffsetsHandler(
@@ -43,6 +48,10 @@ struct Handlers: Sendable {
         transactions = TransactionHandler(ledger: ledger, groups: groups, world: world)
         transactionAdmin = TransactionAdminHandler(ledger: ledger, world: world)
         records = DeleteRecordsHandler(ledger: ledger, world: world)
+        configResources = ConfigResourcesHandler(view: view, advertised: advertised)
+        topicPartitions = TopicPartitionsHandler(view: view, advertised: advertised)
+        logDirs = LogDirsHandler(view: view)
+        offsetDelete = OffsetDeleteHandler(groups: groups, ledger: ledger)
     }
 
     static let apis: [SupportedAPI] = [
@@ -78,6 +87,10 @@ struct Handlers: Sendable {
         SupportedAPI(DescribeProducersRequest.self),
         SupportedAPI(DescribeTransactionsRequest.self),
         SupportedAPI(ListTransactionsRequest.self),
+        SupportedAPI(DescribeLogDirsRequest.self),
+        SupportedAPI(OffsetDeleteRequest.self),
+        SupportedAPI(ListConfigResourcesRequest.self),
+        SupportedAPI(DescribeTopicPartitionsRequest.self),
     ]
 
     /// Throws where the body does not parse.
@@ -86,7 +99,7 @@ struct Handlers: Sendable {
     ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let loop = connection.eventLoop
         switch request.header.apiKey {
-        case .produce: return try produce.handle(request, loop)
+        case .produce: return try produce.handle(request, on: connection)
         case .fetch: return try fetch.handle(request, on: connection)
         case .listOffsets: return try listOffsets.handle(request, loop)
         case .metadata: return try metadata.handle(request, loop)
@@ -100,6 +113,9 @@ struct Handlers: Sendable {
         case .deleteRecords: return try records.handle(request, loop)
         case .alterConfigs: return try configs.alter(request, loop)
         case .incrementalAlterConfigs: return try configs.alterIncrementally(request, loop)
+        case .listConfigResources: return try configResources.handle(request, loop)
+        case .describeTopicPartitions: return try topicPartitions.handle(request, loop)
+        case .describeLogDirs: return try logDirs.handle(request, loop)
         default: return try handleTransactions(request, on: connection)
         }
     }
@@ -136,6 +152,7 @@ struct Handlers: Sendable {
         case .describeGroups: return try groupAdmin.describe(request, loop)
         case .listGroups: return try groupAdmin.list(request, loop)
         case .deleteGroups: return try groupAdmin.delete(request, loop)
+        case .offsetDelete: return try offsetDelete.handle(request, loop)
         default:
             throw .versionUnsupported(api: request.header.apiKey.rawValue, version: request.header.apiVersion)
         }

@@ -14,6 +14,7 @@ public enum LedgerLimits {
     public static let gapItemsPerObjectMax = 10_000
     /// Of records, batches or bytes in one item of a gap.
     public static let lostCountMax: Int64 = 1 << 48
+    public static let forgottenPerRunMax = 100_000
     public static let stampsPerRunMax = 10_000
     public static let producerIDsPerRequestMax = 100_000
     public static let offsetsPerCommitMax = 100_000

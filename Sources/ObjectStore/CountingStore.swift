@@ -36,7 +36,13 @@ public final class CountingStore: ObjectStore {
     public func put(
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool
     ) async throws(ObjectStoreError) -> PutResult {
-        let sizeBytes = UInt64(body.readableBytes)
+        try await put(key, ObjectBody(body), ifAbsent: ifAbsent)
+    }
+
+    public func put(
+        _ key: String, _ body: ObjectBody, ifAbsent: Bool
+    ) async throws(ObjectStoreError) -> PutResult {
+        let sizeBytes = UInt64(body.sizeBytes)
         count { $0.puts += 1 }
         return try await counted { () throws(ObjectStoreError) in
             let result = try await base.put(key, body, ifAbsent: ifAbsent)

@@ -18,6 +18,14 @@ public protocol ObjectStore: Sendable {
     /// of several such calls at once exactly one creates. Without it the last one wins.
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult
 
+    /// The same, its bytes leaving as `pace` allows; there is a default that asks for all of them first.
+    func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult
+
+    /// The same for bytes that lie in pieces. By default they are put together first.
+    func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult
+
     /// The whole object, or exactly the bytes of `range` (not empty, inside the object): never fewer, never more.
     /// Errors: `notFound`; `rangeOutsideObject` when the object ends before `range` does.
     func get(_ key: String, range: Range<Int>?) async throws(ObjectStoreError) -> ByteBuffer
@@ -35,6 +43,10 @@ public protocol ObjectStore: Sendable {
 }
 
 extension ObjectStore {
+    public func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, body.joined, ifAbsent: ifAbsent)
+    }
+
     /// The whole object.
     public func get(_ key: String) async throws(ObjectStoreError) -> ByteBuffer {
         try await get(key, range: nil)

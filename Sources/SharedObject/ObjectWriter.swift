@@ -86,12 +86,8 @@ public struct ObjectWriter: Sendable {
     public consuming func finish() -> (body: ByteBuffer, footer: ObjectFooter) {
         var body = ByteBufferAllocator().buffer(capacity: sizeBytes)
         header.encode(into: &body)
-        let keys = partitions.keys.sorted {
-            $0.topic == $1.topic
-                ? $0.partition < $1.partition : $0.topic.utf8.lexicographicallyPrecedes($1.topic.utf8)
-        }
         var runs: [Run] = []
-        for key in keys {
+        for key in sortedKeys {
             for pending in partitions[key] ?? [] {
                 runs.append(write(pending, topic: key.topic, partition: key.partition, into: &body))
             }
@@ -100,6 +96,43 @@ public struct ObjectWriter: Sendable {
         footer.encodeTail(into: &body)
         precondition(body.readableBytes == sizeBytes, "wrote \(body.readableBytes) bytes, planned \(sizeBytes)")
         return (body, footer)
+    }
+
+    private var sortedKeys: [PartitionKey] {
+        partitions.keys.sorted {
+            $0.topic == $1.topic
+                ? $0.partition < $1.partition : $0.topic.utf8.lexicographicallyPrecedes($1.topic.utf8)
+        }
+    }
+
+    /// The same bytes without copying or reading those of the batches: checksums of runs are joined from those that the
+    /// batches carry, which must be right. Of each batch there are two pieces: its base offset, and the rest of it.
+    /// Not for a header of kind `cloudWithOffsets`.
+    public consuming func finishInPieces(_ take: (ByteBuffer) -> Void) -> ObjectFooter {
+        precondition(!holdsOffsets, "offsets are in the batches")
+        let keys = sortedKeys
+        var small = ByteBufferAllocator().buffer(capacity: header.encodedBytes)
+        header.encode(into: &small)
+        take(small)
+        var position = small.readableBytes
+        var runs: [Run] = []
+        for key in keys {
+            for pending in partitions[key] ?? [] {
+                var pieces = RunPieces(firstLocalOffset: pending.firstLocalOffset)
+                for batch in pending.batches { pieces.add(batch, take) }
+                runs.append(
+                    pending.tally.run(
+                        topic: key.topic, partition: key.partition, position: position,
+                        firstLocalOffset: pending.firstLocalOffset, crc32c: pieces.crc32c))
+                position += pieces.sizeBytes
+            }
+        }
+        let footer = ObjectFooter(header: header, runs: runs, objectSizeBytes: sizeBytes)
+        var tail = ByteBufferAllocator().buffer(capacity: sizeBytes - position)
+        footer.encodeTail(into: &tail)
+        take(tail)
+        precondition(position + tail.readableBytes == sizeBytes, "laid out \(position), planned \(sizeBytes)")
+        return footer
     }
 
     private func write(

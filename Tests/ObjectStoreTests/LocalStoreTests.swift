@@ -36,6 +36,18 @@ struct MemoryStoreTests {
     }
 }
 
+@Suite("Stub store")
+struct StubStoreTests {
+    @Test("conforms, and forgets the oldest objects beyond its bound")
+    func conforms() async throws {
+        try await checkConformance(StubStore(bytesMax: 64 << 20), prefix: "c/")
+        let small = StubStore(bytesMax: 250)
+        for name in ["a", "b", "c"] { _ = try await small.put(name, bytes(100), ifAbsent: true) }
+        #expect(try await small.list(prefix: "", limit: 10).objects.map(\.key) == ["b", "c"])
+        #expect(await kind { () async throws(ObjectStoreError) in try await small.get("a") } == .notFound)
+    }
+}
+
 @Suite("Directory store")
 struct DirectoryStoreTests {
     let directory = TemporaryDirectory()

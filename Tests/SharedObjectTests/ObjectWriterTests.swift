@@ -90,6 +90,33 @@ struct ObjectWriterTests {
         #expect(try ObjectReader.verify(object: body) == footer)
     }
 
+    @Test("in pieces it is the same object, and no byte of a large batch is read")
+    func pieces() throws {
+        func writer() throws -> ObjectWriter {
+            var writer = try ObjectWriter(header: .cloud(nodeID: "1", epoch: 2, sequence: 3, createdMs: 4))
+            for index in 0..<30 {
+                // Below and above the size from which checksums are joined.
+                let batch = Sample.batch(records: index % 3 + 1, bytes: [10, 3_000, 9_000, 200_000][index % 4])
+                try writer.append(batch, topic: ["b", "a"][index % 2], partition: Int32(index % 5))
+            }
+            return writer
+        }
+        let (body, footer) = try writer().finish()
+        var joined = ByteBuffer()
+        let inPieces = try writer().finishInPieces { joined.writeImmutableBuffer($0) }
+        #expect(inPieces == footer)
+        #expect(joined == body)
+        #expect(try ObjectReader.verify(object: joined) == footer)
+        // What a batch says of itself is believed here, and found out by whoever verifies the object.
+        var wrong = Sample.batch(records: 1, bytes: 20_000)
+        wrong.setInteger(UInt8(0xff), at: wrong.readerIndex + 10_000)
+        var one = try ObjectWriter(header: Sample.header)
+        try one.append(wrong, topic: "t", partition: 0)
+        var bytes = ByteBuffer()
+        _ = one.finishInPieces { bytes.writeImmutableBuffer($0) }
+        #expect(throws: (any Error).self) { try ObjectReader.verify(object: bytes) }
+    }
+
     @Test("a cloud object counts from 0 in every run")
     func cloud() throws {
         let header = ObjectHeader.cloud(nodeID: "node-1", epoch: 4, sequence: 5, createdMs: 6)

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from targets import ROOT, Cloud, DirectoryStore, Edge, Null, Peer, Refused, SeaweedFS, client_arguments, run_client
+from targets import ROOT, Cloud, DirectoryStore, Edge, Null, Peer, Refused, SeaweedFS, StubStore, client_arguments, run_client
 
 from common import build_client  # targets.py has made it importable
 
@@ -29,7 +29,7 @@ class Bench:
         """How to start each target, by name."""
         makers = {"null": Null, "edge": Edge}
         for ack in ("object", "wal"):
-            for suffix, store in (("dir", DirectoryStore), ("s3", SeaweedFS)):
+            for suffix, store in (("dir", DirectoryStore), ("s3", SeaweedFS), ("stub", StubStore)):
                 makers[f"{ack}-{suffix}"] = lambda directory, ack=ack, store=store: Cloud(ack, store, directory)
         if os.environ.get("PEER"):
             makers["peer"] = lambda directory: Peer(os.environ["PEER"], directory)
@@ -66,7 +66,7 @@ def per_gigabyte(seconds, size):
     return seconds / (size / 1e9) if size else 0.0
 
 
-CLOUD = ["object-dir", "object-s3", "wal-dir", "wal-s3"]
+CLOUD = ["object-dir", "object-s3", "object-stub", "wal-dir", "wal-s3", "wal-stub"]
 
 
 def rate(bench):

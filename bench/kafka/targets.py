@@ -91,6 +91,16 @@ class DirectoryStore:
                 yield f"file://{path} {path.stat().st_size}"
 
 
+class StubStore:
+    """The node's own memory: what the node costs without a store."""
+
+    server = None
+    settings = ["--store-url", "stub:"]
+
+    def __init__(self, directory):
+        pass
+
+
 class Target:
     """One broker under test. `config` is what its topics are created with; nil where it creates them by itself."""
 
@@ -171,18 +181,21 @@ class Cloud(Target):
     def __init__(self, ack, store_kind, directory):
         self.store_kind, self.config = store_kind, {"cairn.ack": ack}
         self.ack = ack
-        super().__init__(f"{ack}-{'dir' if store_kind is DirectoryStore else 's3'}", directory)
+        super().__init__(f"{ack}-{STORES[store_kind]}", directory)
 
     def start(self):
         if self.store is None:
             self.store = self.store_kind(self.directory)
         self.server = Server("cloud", [
-            BINARY, "cloud", "--data-dir", self.directory / "cloud", "--kafka-listen", self.bootstrap,
+            BINARY, "cloud", "--data-dir", self.directory / "cloud", "--wal-quota", "2GiB", "--kafka-listen", self.bootstrap,
             "--http-listen", f"127.0.0.1:{free_port()}", *self.store.settings], self.port, self.directory)
 
     def restart(self):
         self.server.stop()
         self.start()
+
+
+STORES = {DirectoryStore: "dir", SeaweedFS: "s3", StubStore: "stub"}
 
 
 class Edge(Target):

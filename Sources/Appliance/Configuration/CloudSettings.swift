@@ -89,6 +89,8 @@ enum StoreSettings: Sendable {
 
     case directory(path: String)
     case s3(S3)
+    /// The newest objects in memory, for benches.
+    case stub(bytesMax: Int)
 
     /// Nil, with the problem noted, when it cannot be read.
     init?(_ reader: SettingsReader, required: Bool) {
@@ -97,6 +99,8 @@ enum StoreSettings: Sendable {
             self = .directory(path: String(url.dropFirst(4)))
         } else if url.hasPrefix("s3://"), let s3 = S3(reader, url: url) {
             self = .s3(s3)
+        } else if url == "stub:" {
+            self = .stub(bytesMax: 256 << 20)
         } else {
             if required || !url.isEmpty {
                 reader.refuse("store.url", "expected dir:/path, s3://bucket or s3://bucket/prefix, got '\(url)'")

@@ -7,7 +7,8 @@ enum EdgeKeys {
 
     /// With the settings of the lanes that `lanes.names` lists.
     static func all(lanes: [String]) -> [SettingKey] {
-        general + listeners + [laneNames] + lanes.flatMap(lane) + CommonKeys.store + uplink + CommonKeys.log
+        general + listeners + [laneNames] + lanes.flatMap(lane) + log + CommonKeys.store + uplink + pacing
+            + CommonKeys.log
     }
 
     static let laneNames = SettingKey(
@@ -67,12 +68,26 @@ enum EdgeKeys {
         ]
     }
 
+    private static let log: [SettingKey] = [
+        SettingKey(
+            "wal.segment", .size((1 << 20)...(1 << 30)), "64MiB",
+            "Size of a log file. A lane's quota holds at least two."),
+        SettingKey(
+            "wal.erase-block", .size(4096...(64 << 20)), "4MiB",
+            "Erase block of the flash; wal.segment is a multiple of it."),
+        SettingKey(
+            "wal.scrub-rate", .size(0...(1 << 30)), "1MiB",
+            "Bytes a second of closed log files that are read again to find rot, per lane. 0: off."),
+        SettingKey("wal.scrub-every", .duration, "24h", "A round over all closed log files starts so often."),
+    ]
+
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
         SettingKey(
             "uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB",
             "An object is closed at this size in normal times."),
-        SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
+        SettingKey(
+            "uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
     ]

@@ -8,6 +8,7 @@ struct EdgeSettings: Sendable {
     var ntrip: NTRIPSettings?
     var streams: [StreamSettings]
     var lanes: [LaneSettings]
+    var wal: WALSettings
     var uplink: UplinkSettings
     var store: StoreSettings?
     var log: LogSettings
@@ -27,6 +28,10 @@ struct EdgeSettings: Sendable {
             LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).")
         }
         LaneSettings.check(lanes, reader, prefix: prefix)
+        wal = WALSettings(reader, prefix: prefix + "wal.")
+        for lane in lanes where lane.quotaBytes < (lane.dropsOldest ? 4 : 2) * lane.segmentBytes(wal) {
+            reader.refuse(prefix + "lanes.\(lane.name).quota", "is below \(lane.dropsOldest ? "four" : "two") segments of \(lane.segmentBytes(wal)) bytes")
+        }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
         store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
         log = LogSettings(reader)
@@ -204,13 +209,35 @@ struct LaneSettings: Sendable {
     }
 }
 
+/// The files of the write-ahead log.
+struct WALSettings: Sendable {
+    var segmentBytes: Int
+    var eraseBlockBytes: Int
+    var scrubBytesPerSecond: Int
+    var scrubInterval: Duration
+
+    init(_ reader: SettingsReader, prefix: String) {
+        segmentBytes = reader.size(prefix + "segment")
+        eraseBlockBytes = reader.size(prefix + "erase-block")
+        scrubBytesPerSecond = reader.size(prefix + "scrub-rate")
+        scrubInterval = reader.duration(prefix + "scrub-every")
+        if eraseBlockBytes % 4096 != 0 { reader.refuse(prefix + "erase-block", "is no multiple of 4096") }
+        if eraseBlockBytes > 0, segmentBytes % eraseBlockBytes != 0 {
+            reader.refuse(prefix + "segment", "is no multiple of wal.erase-block")
+        }
+        if scrubInterval <= .zero { reader.refuse(prefix + "scrub-every", "must be above 0") }
+    }
+}
+
 struct UplinkSettings: Sendable {
     var enabled: Bool
     var objectBytes: Int
     var concurrency: Int
     var announce: [String]
+    var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
+        pacing = UplinkPacingSettings(reader, prefix: prefix)
         enabled = reader.flag(prefix + "enabled")
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")

@@ -42,6 +42,14 @@ extension LaneSettings {
             prefix + "lanes.names", "one lane must have the topic pattern *, for topics that no other lane names")
     }
 
+    /// `wal.segment`, or what a small quota has room for eight of, in whole erase blocks: a lane that gives up its oldest data
+    /// does so by segments, and an upload under way holds on to two of them.
+    func segmentBytes(_ wal: WALSettings) -> Int {
+        let block = max(4096, wal.eraseBlockBytes)
+        let fitting = max(1 << 20, quotaBytes / 8) / block * block
+        return min(wal.segmentBytes, max(block, fitting))
+    }
+
     static func isLaneName(_ text: String) -> Bool {
         (1...32).contains(text.utf8.count)
             && text.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2d }

@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 import Uplink
 
 /// A cloud node, wired: ledger, broker, Kafka listener.
@@ -17,6 +18,10 @@ final class CloudRole: Service {
     private let listener: KafkaListener
     private let store: OpenedStore
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
+
+    /// Kafka clients are served.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
 
     /// Opens the ledger, which takes it over from an older process, and binds nothing yet.
     static func open(_ settings: CloudSettings, store: OpenedStore, logger: Logger) async throws -> CloudRole {
@@ -54,6 +59,7 @@ final class CloudRole: Service {
         broker.advertise(host: told?.host ?? "127.0.0.1", port: told?.port ?? 0)
         let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
         if told?.port ?? 0 == 0 { broker.advertise(host: told?.host ?? "127.0.0.1", port: address.port ?? 0) }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
         await withTaskGroup(of: Void.self) { group in

@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 import Uplink
 import WriteAheadLog
 
@@ -16,7 +17,13 @@ final class EdgeRole: Service {
     private let store: OpenedStore?
     private let client: HTTPClient?
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
+    /// How commands reach this process; nil without a console or where the file could not be written.
+    let control: ControlFile?
+    private let started = ContinuousClock.now
 
+    /// The listeners are open: what comes is taken.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
     var incarnation: String { gateway.identity.incarnation }
 
@@ -27,6 +34,8 @@ final class EdgeRole: Service {
     ) async throws -> EdgeRole {
         let gateway = try EdgeGateway(
             try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
+        if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
         for report in gateway.recovery {
             logger.log(level: report.isClean ? .info : .error, "\(report)")
         }
@@ -41,6 +50,14 @@ final class EdgeRole: Service {
         self.gateway = gateway
         self.store = store
         self.logger = logger
+        control = settings.http.flatMap { http in
+            do {
+                return try ControlFile.make(directory: settings.dataDirectory, http: http)
+            } catch {
+                logger.error("commands cannot reach this gateway: \(error)")
+                return nil
+            }
+        }
         guard settings.uplink.enabled, let store else {
             uplink = nil
             client = nil
@@ -56,10 +73,15 @@ final class EdgeRole: Service {
             Uplink<ContinuousClock>.Lane(
                 source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
         }
+        let paced = settings.uplink.pacing
+        let pacer = UplinkPacer(
+            settings: paced.pacing, lanes: lanes.map(\.source.laneName), clock: ContinuousClock(),
+            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
+            store: PacerStateFile(directory: settings.dataDirectory))
         uplink = Uplink(
             identity: identity, lanes: lanes, store: store, announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger)
+            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer)
     }
 
     private static func makeClient() -> HTTPClient {
@@ -84,6 +106,7 @@ final class EdgeRole: Service {
                 description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)"
             )
         }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
@@ -91,6 +114,7 @@ final class EdgeRole: Service {
             if let uplink { group.addTask { await uplink.run() } }
             if let store { group.addTask { await store.probe(logger: self.logger) } }
             try? await gracefulShutdown()
+            accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
         }
@@ -136,8 +160,16 @@ final class EdgeRole: Service {
             if log.pendingGaps > 0 {
                 problems.append("lane \(name): data was dropped: \(EdgeConsole.dropped(log))")
             }
+            if log.alarms.newerFormats > 0 {
+                problems.append("lane \(name): files of a newer cairn are left alone: \(log.alarms.lastMessage ?? "")")
+            }
+            if log.alarms.lostLSNs > 0 {
+                problems.append(
+                    "lane \(name): \(log.alarms.lostLSNs) frames are lost: \(log.alarms.lastMessage ?? "")")
+            }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
+        if let pacing = uplink?.pacer?.status { problems += pacing.problems }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -145,6 +177,14 @@ final class EdgeRole: Service {
     }
 
     var uploads: [LaneUplinkStatus] { uplink?.status ?? [] }
+    var uplinkReport: UplinkReport? {
+        pacer.map { UplinkReport($0.status, lanes: uploads, sinceStart: .zero + started.duration(to: .now)) }
+    }
+
+    func noteOrder(_ text: String) { logger.notice("\(text)", metadata: ["site": "\(site)"]) }
+
+    /// Nil when the uplink is switched off.
+    var pacer: UplinkPacer<ContinuousClock>? { uplink?.pacer }
 }
 
 extension EdgeSettings {
@@ -157,12 +197,15 @@ extension EdgeSettings {
             lanes: lanes.map { lane in
                 Edge.LaneSettings(
                     name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
-                    segmentBytes: Edge.LaneSettings.segmentBytes(forQuota: lane.quotaBytes),
+                    segmentBytes: lane.segmentBytes(wal),
                     retentionBytes: lane.retainBytes, fullPolicy: lane.dropsOldest ? .dropOldest : .reject,
                     quotaAge: lane.maxAge)
             },
             routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
+        configuration.eraseBlockBytes = wal.eraseBlockBytes
+        configuration.scrub.bytesPerSecond = wal.scrubBytesPerSecond
+        configuration.scrub.interval = wal.scrubInterval
         if let listen = kafka.listen {
             var listener = KafkaListenerConfiguration(host: listen.host, port: listen.port)
             listener.connectionsMax = kafka.connectionsMax

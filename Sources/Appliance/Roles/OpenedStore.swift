@@ -13,13 +13,19 @@ final class OpenedStore: ObjectStore {
     private let client: HTTPClient?
     let description: String
 
-    init(_ settings: StoreSettings) throws {
+    /// - Parameter progressTimeout: nil keeps the store's default.
+    init(_ settings: StoreSettings, progressTimeout: Duration? = nil) throws {
         switch settings {
         case .directory(let path):
             current = Mutex(try DirectoryStore(root: path))
             prefix = ""
             client = nil
             description = "directory \(path)"
+        case .stub(let bytesMax):
+            current = Mutex(StubStore(bytesMax: bytesMax))
+            prefix = ""
+            client = nil
+            description = "memory, the newest \(bytesMax >> 20) MiB only: for benches"
         case .s3(let s3):
             var configuration = S3Configuration(
                 endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region,
@@ -27,6 +33,7 @@ final class OpenedStore: ObjectStore {
                     accessKeyID: s3.accessKey, secretAccessKey: s3.secretKey, sessionToken: s3.sessionToken),
                 pathStyle: s3.pathStyle)
             configuration.connectionsMax = 32
+            if let progressTimeout { configuration.progressTimeout = progressTimeout }
             let client = S3Store.makeHTTPClient(configuration)
             do {
                 current = Mutex(try S3Store(configuration: configuration, httpClient: client))
@@ -68,6 +75,16 @@ final class OpenedStore: ObjectStore {
     private var store: any ObjectStore { current.withLock { $0 } }
 
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
+        try await store.put(prefix + key, body, ifAbsent: ifAbsent)
+    }
+
+    func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult {
+        try await store.put(prefix + key, body, ifAbsent: ifAbsent, pace: pace)
+    }
+
+    func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
         try await store.put(prefix + key, body, ifAbsent: ifAbsent)
     }
 

@@ -13,7 +13,7 @@ final class BlockCache: Sendable {
     }
 
     private struct State {
-        var tail: ByteLRU<String, ByteBuffer>
+        var tail: ByteLRU<String, ObjectBody>
         var blocks: ByteLRU<BlockID, ByteBuffer>
         var counts = CacheCounts()
     }
@@ -48,8 +48,8 @@ final class BlockCache: Sendable {
     }
 
     /// Remembers an object that was just written or read whole.
-    func keep(_ body: ByteBuffer, of key: String) {
-        state.withLock { $0.tail.insert(body, for: key, bytes: body.readableBytes) }
+    func keep(_ body: ObjectBody, of key: String) {
+        state.withLock { $0.tail.insert(body, for: key, bytes: body.sizeBytes) }
     }
 
     /// Forgets what is known of `range`: it turned out not to be what was written.
@@ -60,13 +60,11 @@ final class BlockCache: Sendable {
         }
     }
 
-    /// The bytes of `range` if they can be had without waiting and without copying.
+    /// The bytes of `range` if they can be had without waiting.
     func inMemory(_ key: String, range: Range<Int>) -> ByteBuffer? {
         let indexes = blockIndexes(range)
+        if let body = state.withLock({ $0.tail.value(for: key) }) { return body.bytes(range) }
         return state.withLock { state in
-            if let body = state.tail.value(for: key) {
-                return body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
-            }
             guard indexes.count == 1,
                 let block = state.blocks.value(for: BlockID(key: key, index: indexes.lowerBound))
             else { return nil }
@@ -80,7 +78,8 @@ final class BlockCache: Sendable {
         of key: String, objectSizeBytes: Int, range: Range<Int>
     ) async throws(ObjectStoreError) -> ByteBuffer {
         if let body = state.withLock({ $0.tail.value(for: key) }) {
-            return try slice(body, range, key)
+            if let bytes = body.bytes(range) { return bytes }
+            throw ObjectStoreError(.get, key: key, .rangeOutsideObject, detail: "\(range) of \(body.sizeBytes)")
         }
         guard !range.isEmpty, range.upperBound <= objectSizeBytes else {
             throw ObjectStoreError(.get, key: key, .rangeOutsideObject, detail: "\(range) of \(objectSizeBytes)")

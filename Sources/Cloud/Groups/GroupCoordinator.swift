@@ -1,3 +1,4 @@
+import KafkaListener
 import KafkaProtocol
 import NIOCore
 
@@ -86,6 +87,9 @@ struct GroupCoordinator {
         groups[group] = nil
         return true
     }
+
+    /// Nil for a group that nobody has joined.
+    func use(of group: String) -> GroupUse? { groups[group]?.use }
 
     func describe(_ group: String) -> GroupDescription? { groups[group]?.description() }
 

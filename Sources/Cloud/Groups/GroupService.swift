@@ -84,6 +84,8 @@ final class GroupService: Sendable {
     }
 
     func forgetIfEmpty(_ group: String) -> Bool { state.withLock { $0.coordinator.forgetIfEmpty(group) } }
+    /// Nil for a group that nobody has joined.
+    func use(of group: String) -> GroupUse? { state.withLock { $0.coordinator.use(of: group) } }
     func describe(_ group: String) -> GroupDescription? { state.withLock { $0.coordinator.describe(group) } }
     func summaries() -> [(group: String, state: GroupState, protocolType: String)] {
         state.withLock { $0.coordinator.summaries() }

@@ -1,12 +1,13 @@
 import KafkaProtocol
 import Ledger
 import NIOCore
+import ObjectStore
 import SharedObject
 
 /// One sealed object: its bytes, and what the ledger must be told of it.
 struct ObjectUpload: Sendable {
     let key: String
-    let body: ByteBuffer
+    let body: ObjectBody
     let commit: ObjectCommit
 
     /// Lays the entries out. Runs are in the order of the entries, one for each, so that each is accepted or refused alone.
@@ -18,11 +19,12 @@ struct ObjectUpload: Sendable {
         let header = ObjectHeader.cloud(nodeID: node, epoch: epoch, sequence: sequence, createdMs: nowMs)
         var writer = try ObjectWriter(header: header)
         for entry in entries { try writer.append(entry.batch, topic: entry.topic, partition: entry.partition) }
-        let (body, footer) = writer.finish()
+        var body = ObjectBody()
+        let footer = writer.finishInPieces { body.append($0) }
         key = ObjectKeys.cloud(node: node, epoch: epoch, sequence: sequence)
         self.body = body
         commit = ObjectCommit(
-            key: key, sizeBytes: Int64(body.readableBytes), nodeID: nodeID, nodeEpoch: nodeEpoch,
+            key: key, sizeBytes: Int64(body.sizeBytes), nodeID: nodeID, nodeEpoch: nodeEpoch,
             runs: Self.runs(of: entries, in: footer), nowMs: nowMs)
     }
 

@@ -1,6 +1,5 @@
 import KafkaProtocol
 import Ledger
-import NIOCore
 import ObjectStore
 
 /// Brings one object into the store and then into the ledger, each as often as it takes, until cancelled.
@@ -13,7 +12,7 @@ struct ObjectUploader: Sendable {
     let commitFailed: @Sendable () -> Void
 
     /// Nil when the store has the object. Tries until cancelled.
-    func put(key: String, body: ByteBuffer) async -> ObjectStoreError? {
+    func put(key: String, body: ObjectBody) async -> ObjectStoreError? {
         let retry = RetryPolicy(base: .milliseconds(100), cap: .seconds(5))
         var random = WorldRandom(random: world.random)
         do throws(ObjectStoreError) {
@@ -37,12 +36,12 @@ struct ObjectUploader: Sendable {
 
     /// The key was taken: by an earlier attempt whose answer was lost, or, once in a misconfigured blue moon, by another
     /// deployment that uses the same bucket. No node epoch is given twice, so equal bytes are ours.
-    private func checkOwn(_ key: String, _ body: ByteBuffer, mayBeOurs: Bool) async throws(ObjectStoreError) {
+    private func checkOwn(_ key: String, _ body: ObjectBody, mayBeOurs: Bool) async throws(ObjectStoreError) {
         let info = try await store.head(key)
-        if info?.sizeBytes == body.readableBytes {
+        if info?.sizeBytes == body.sizeBytes {
             if mayBeOurs { return }
-            if try await store.get(key, range: nil) == body { return }
-        } else if mayBeOurs, let info, info.sizeBytes < body.readableBytes {
+            if try await store.get(key, range: nil) == body.joined { return }
+        } else if mayBeOurs, let info, info.sizeBytes < body.sizeBytes {
             // A store that keeps part of a PUT that broke off. Nobody knows the object yet: it is replaced.
             _ = try await store.put(key, body, ifAbsent: false)
             return

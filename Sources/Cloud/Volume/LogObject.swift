@@ -1,6 +1,7 @@
 import KafkaProtocol
 import Ledger
 import NIOCore
+import ObjectStore
 import SharedObject
 
 /// An object made of batches that only a volume's log holds, and what the ledger must be told of it.
@@ -9,7 +10,7 @@ import SharedObject
 /// that whole stretches become one extent. Where something else lies between, a new run begins.
 struct LogObject: Sendable {
     let key: String
-    let body: ByteBuffer
+    let body: ObjectBody
     let rewrite: ExtentRewrite
 
     /// Nil when nothing of `items` is in a log any more.
@@ -36,7 +37,8 @@ struct LogObject: Sendable {
             lengths.append(length)
             runs.append(stretch.run(lengthBytes: length))
         }
-        let (body, footer) = writer.finish()
+        var body = ObjectBody()
+        let footer = writer.finishInPieces { body.append($0) }
         var positions = Dictionary(
             footer.runs.map { (Place(topic: $0.topic, partition: $0.partition), $0.position) }
         ) { first, _ in first }
@@ -49,7 +51,7 @@ struct LogObject: Sendable {
         key = ObjectKeys.cloud(node: node, epoch: epoch, sequence: sequence)
         self.body = body
         rewrite = ExtentRewrite(
-            key: key, sizeBytes: Int64(body.readableBytes), nodeID: nodeID, nodeEpoch: nodeEpoch, holdsOffsets: false,
+            key: key, sizeBytes: Int64(body.sizeBytes), nodeID: nodeID, nodeEpoch: nodeEpoch, holdsOffsets: false,
             committedMs: nowMs, runs: runs, nowMs: nowMs)
     }
 

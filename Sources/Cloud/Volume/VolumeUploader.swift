@@ -133,7 +133,7 @@ final class VolumeUploader: Sendable {
         case .success:
             volume.count {
                 $0.objects += 1
-                $0.objectBytes += UInt64(object.body.readableBytes)
+                $0.objectBytes += UInt64(object.body.sizeBytes)
             }
             return true
         case .failure(let code):

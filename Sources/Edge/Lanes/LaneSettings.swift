@@ -48,12 +48,6 @@ public struct LaneSettings: Sendable, Equatable {
     /// The three lanes of a gateway that says nothing about lanes, most urgent first.
     public static let defaults = [critical, standard, bulk]
 
-    /// As large as the quota allows, 64 MiB at most: a lane that gives up its oldest data does so by whole segments, and an open
-    /// upload may hold on to two of them.
-    public static func segmentBytes(forQuota quotaBytes: Int) -> Int {
-        min(segmentBytesDefault, max(1 << 20, quotaBytes / 8 / 4096 * 4096))
-    }
-
     static func isName(_ name: String) -> Bool {
         (1...32).contains(name.utf8.count)
             && name.utf8.allSatisfy { byte in

@@ -216,7 +216,7 @@ extension SiteAdoption: LedgerCoded {
         try coder.list(&runs)
         try coder.list(&topicsToCreate)
         try coder.signed(&nowMs)
-        if coder.version >= 3 { try coder.list(&gaps) }
+        if coder.version >= 4 { try coder.list(&gaps) }
     }
 }
 

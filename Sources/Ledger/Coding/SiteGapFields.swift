@@ -1,4 +1,4 @@
-// The fields of gaps, in the order of docs/ledger-format.md. Version 3 has them first.
+// The fields of gaps, in the order of docs/ledger-format.md. Version 4 has them first.
 
 extension SiteGapTotals: LedgerCoded {
     static var blank: SiteGapTotals { SiteGapTotals() }
@@ -87,7 +87,7 @@ extension LedgerState {
     }
 
     mutating func readGaps(_ reader: inout LedgerReader) throws(LedgerFormatError) {
-        guard reader.version >= 3 else { return }
+        guard reader.version >= 4 else { return }
         for _ in 0..<(try reader.readCount()) {
             let (site, incarnation, lane) = (try reader.readText(), try reader.readText(), try reader.readText())
             guard sites.lane(site, incarnation, lane) != nil else { throw .invalidValue(what: "lane with gaps") }

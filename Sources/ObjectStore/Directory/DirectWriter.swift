@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 import Synchronization
 
 /// Writes large bodies past the page cache (`O_DIRECT`, open(2)).
@@ -45,6 +46,55 @@ final class DirectWriter: Sendable {
     }
 
     var way: Way { state.withLock { $0.way } }
+
+    /// Writes all of `body` from the file's position on; false on failure. The caller syncs.
+    func write(_ body: ObjectBody, to file: borrowing OpenFile) -> Bool {
+        if body.pieces.count == 1 { return body.pieces[0].withUnsafeReadableBytes { write($0, to: file) } }
+        if body.sizeBytes >= Self.bodyBytesMin, way != .ordinary, file.setDirect(true) {
+            return writeGathered(body.pieces, to: file)
+        }
+        return body.pieces.allSatisfy { piece in piece.withUnsafeReadableBytes { file.write($0) } }
+    }
+
+    /// Pieces end where they end, blocks do not: they are put together in a staging buffer, which the CPU's caches hold.
+    private func writeGathered(_ pieces: [ByteBuffer], to file: borrowing OpenFile) -> Bool {
+        let staging = takeStaging()
+        defer { giveBack(staging) }
+        var filled = 0
+        var isDirect = true
+        for piece in pieces {
+            var done = 0
+            while done < piece.readableBytes {
+                let part = min(piece.readableBytes - done, staging.bytes.count - filled)
+                piece.withUnsafeReadableBytes { source in
+                    UnsafeMutableRawBufferPointer(rebasing: staging.bytes[filled..<filled + part])
+                        .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[done..<done + part]))
+                }
+                done += part
+                filled += part
+                guard filled == staging.bytes.count else { continue }
+                guard flush(UnsafeRawBufferPointer(staging.bytes), to: file, &isDirect) else { return false }
+                filled = 0
+            }
+        }
+        let rest = UnsafeRawBufferPointer(rebasing: staging.bytes[..<filled])
+        let wholeBytes = filled - filled % Self.alignment
+        guard flush(UnsafeRawBufferPointer(rebasing: rest[..<wholeBytes]), to: file, &isDirect) else { return false }
+        guard !isDirect || file.setDirect(false) else { return false }
+        return file.write(UnsafeRawBufferPointer(rebasing: rest[wholeBytes...]))
+    }
+
+    /// Writes whole blocks of a staging buffer; when the file system refuses direct writes, the ordinary way from then on.
+    private func flush(
+        _ blocks: UnsafeRawBufferPointer, to file: borrowing OpenFile, _ isDirect: inout Bool
+    ) -> Bool {
+        guard isDirect else { return file.write(blocks) }
+        guard let written = Self.write(blocks, to: file, staging: nil) else { return false }
+        guard written < blocks.count else { return true }
+        state.withLock { $0.way = .ordinary }
+        isDirect = false
+        return file.setDirect(false) && file.write(UnsafeRawBufferPointer(rebasing: blocks[written...]))
+    }
 
     /// Writes all of `bytes` from the file's position on; false on failure. The caller syncs.
     func write(_ bytes: UnsafeRawBufferPointer, to file: borrowing OpenFile) -> Bool {

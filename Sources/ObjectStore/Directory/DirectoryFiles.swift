@@ -44,13 +44,11 @@ struct DirectoryFiles: Sendable {
         }
     }
 
-    func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) throws(ObjectStoreError) -> PutResult {
+    func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) throws(ObjectStoreError) -> PutResult {
         if ifAbsent, try exists(key) { return .alreadyExists }
         let file = try temporaryFile(.put, key: key)
         defer { unlink(file.path) }
-        guard body.withUnsafeReadableBytes({ writer.write($0, to: file.open) }) else {
-            throw fileError(.put, key, "write")
-        }
+        guard writer.write(body, to: file.open) else { throw fileError(.put, key, "write") }
         guard fsync(file.open.descriptor) == 0 else { throw fileError(.put, key, "fsync") }
         guard try publish(file.path, key: key, ifAbsent: ifAbsent) else {
             if try exists(key) { return .alreadyExists }

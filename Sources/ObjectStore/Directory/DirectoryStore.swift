@@ -34,6 +34,12 @@ public final class DirectoryStore: ObjectStore {
     public func put(
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool
     ) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, ObjectBody(body), ifAbsent: ifAbsent)
+    }
+
+    public func put(
+        _ key: String, _ body: ObjectBody, ifAbsent: Bool
+    ) async throws(ObjectStoreError) -> PutResult {
         try ObjectKey.validate(key, operation: .put)
         return try await blocking(.put, key) { (files) throws(ObjectStoreError) in
             try files.put(key, body, ifAbsent: ifAbsent)

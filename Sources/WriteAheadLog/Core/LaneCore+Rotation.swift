@@ -95,7 +95,7 @@ extension LaneCore {
         segments.append(
             LiveSegment(
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
-                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes))
+                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch))
         segmentsChanged()
         tallies.begin(sequence)
         tailBytes = head.count
@@ -120,7 +120,8 @@ extension LaneCore {
         after.nextLSN += 1
         let payload = Checkpoint.encode(after)
         let staging = idleStaging
-        staging.begin(sequence: sequence, salt: salt, firstLSN: state.nextLSN, leadBytes: Block.sizeBytes)
+        staging.begin(
+            sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes)
         var frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         // When the segment before this one was closed, for its age after a restart.
         frame.wallMs = lastWallMs
@@ -128,7 +129,8 @@ extension LaneCore {
         _ = staging.append(frame, topic: "", payload: payload)
         let bytes = staging.finish()
         let header = SegmentHeader(
-            sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN)
+            sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN,
+            bootEpoch: bootEpoch)
         header.encode(into: staging.memory)
         return bytes
     }
@@ -138,6 +140,7 @@ extension LaneCore {
         if let spare = spares.popLast() {
             do throws(DiskError) {
                 let file = try disk.open(spare)
+                counters.written.heads += UInt64(head.count)
                 try disk.writeAndSync(file, head, at: 0)
                 disk.endWriting(file)
                 return spare
@@ -150,6 +153,8 @@ extension LaneCore {
         try? disk.remove(name)
         do throws(DiskError) {
             let file = try disk.create(name, sizeBytes: configuration.segmentSizeBytes)
+            counters.written.zeroes += UInt64(configuration.segmentSizeBytes)
+            counters.written.heads += UInt64(head.count)
             try disk.writeAndSync(file, head, at: 0)
             disk.endWriting(file)
             return name

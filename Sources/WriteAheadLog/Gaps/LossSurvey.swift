@@ -96,7 +96,7 @@ struct LossSurvey<D: Disk> {
                     lastOffset: header.baseOffset + Int64(header.recordCount) - 1,
                     recordCount: Int64(header.recordCount), batchCount: 1, sizeBytes: Int64(header.payloadBytes),
                     firstWallMs: header.wallMs, lastWallMs: header.wallMs), to: place)
-        case .plan, .uploaded, .seal, .gap: break
+        case .plan, .uploaded, .seal, .gap, .unknown: break
         }
     }
 

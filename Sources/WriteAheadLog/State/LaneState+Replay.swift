@@ -25,7 +25,7 @@ extension LaneState {
             if let record = GapRecord(reading: &payload) {
                 gaps.apply(record, plannedThrough: uploads.plannedThrough)
             }
-        case .seal: break
+        case .seal, .unknown: break
         }
         nextLSN = max(nextLSN, frame.header.lsn + 1)
     }

@@ -1,3 +1,4 @@
+import KafkaListener
 import NIOCore
 import Testing
 
