@@ -180,18 +180,6 @@ let sampleRecords: [LedgerRecord] = [
     .siteObjectAdopted(
         SiteObjectAdopted(
             object: samplePlacement, site: "s", incarnation: "i", lane: "l", sequence: 1, firstLSN: 2, lastLSN: 3)),
-    .siteGapsNoted(
-        SiteGapsNoted(
-            site: "s", incarnation: "i", lane: "l", sequence: 1,
-            gaps: [
-                SiteGap(
-                    reason: 3, firstLSN: 2, lastLSN: 3,
-                    items: [
-                        SiteGapItem(
-                            topic: "t", partition: 1, firstLocalOffset: 7, lastLocalOffset: 9, recordCount: 3,
-                            batchCount: 1, sizeBytes: 99, firstWallMs: 5, lastWallMs: 6, cloudOffset: 4)
-                    ], rest: SiteGapRest(partitionCount: 2, totals: SiteGapTotals(records: 8)))
-            ], nowMs: 9)),
     .producerIDsAllocated(ProducerIDsAllocated(first: 1 << 61, count: 10)),
     .groupOffsetsCommitted(
         GroupOffsetsCommitted(
@@ -231,6 +219,18 @@ let sampleRecords: [LedgerRecord] = [
             runs: [sampleRewrittenRun], nodeID: 1, nodeEpoch: 2)),
     .siteRegistered(SiteRegistered(site: "pier", registration: sampleRegistration)),
     .siteBooted(SiteBooted(site: "pier", incarnation: "i1", boot: sampleBoot, isContender: true)),
+    .siteGapsNoted(
+        SiteGapsNoted(
+            site: "s", incarnation: "i", lane: "l", sequence: 1,
+            gaps: [
+                SiteGap(
+                    reason: 3, firstLSN: 2, lastLSN: 3,
+                    items: [
+                        SiteGapItem(
+                            topic: "t", partition: 1, firstLocalOffset: 7, lastLocalOffset: 9, recordCount: 3,
+                            batchCount: 1, sizeBytes: 99, firstWallMs: 5, lastWallMs: 6, cloudOffset: 4)
+                    ], rest: SiteGapRest(partitionCount: 2, totals: SiteGapTotals(records: 8)))
+            ], nowMs: 9))
 ]
 
 private let samplePlacement = PlacedObject(
