@@ -81,12 +81,13 @@ let package = Package(
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("ObjectStore", ["CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("SiteAuthority", ["CCrypto", nioCore])
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
             "Uplink",
             [
-                "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore,
-                nioHTTP1,
+                "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "KafkaProtocol", "CZstd", "CChecksum",
+                nioCore, nioHTTP1,
                 httpClient, logging,
             ])
         + module(
@@ -100,6 +101,7 @@ let package = Package(
             "Cloud",
             [
                 "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
+                "SiteAuthority",
                 "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
@@ -107,10 +109,11 @@ let package = Package(
             .executableTarget(
                 name: "Appliance",
                 dependencies: [
-                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
-                    "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
+                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "SiteAuthority",
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser,
+                    configuration, lifecycle, unixSignals,
                     logging,
-                    httpClient, nioCore, nioPosix, yams, systemPackage,
+                    httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(

@@ -51,33 +51,34 @@ struct Handlers: Sendable {
         logDirs = LogDirsHandler(view: view)
     }
 
-    static let apis: [SupportedAPI] = GroupHandlers.apis + [
-        SupportedAPI(ProduceRequest.self),
-        SupportedAPI(FetchRequest.self),
-        SupportedAPI(ListOffsetsRequest.self),
-        SupportedAPI(MetadataRequest.self),
-        SupportedAPI(CreateTopicsRequest.self),
-        SupportedAPI(DeleteTopicsRequest.self),
-        SupportedAPI(DeleteRecordsRequest.self),
-        SupportedAPI(InitProducerIDRequest.self, maxVersion: InitProducerIDRequest.newestStableVersion),
-        SupportedAPI(OffsetForLeaderEpochRequest.self),
-        SupportedAPI(AddPartitionsToTxnRequest.self),
-        SupportedAPI(AddOffsetsToTxnRequest.self),
-        SupportedAPI(EndTxnRequest.self),
-        SupportedAPI(WriteTxnMarkersRequest.self),
-        SupportedAPI(TxnOffsetCommitRequest.self),
-        SupportedAPI(DescribeConfigsRequest.self),
-        SupportedAPI(AlterConfigsRequest.self),
-        SupportedAPI(IncrementalAlterConfigsRequest.self),
-        SupportedAPI(CreatePartitionsRequest.self),
-        SupportedAPI(DescribeClusterRequest.self),
-        SupportedAPI(DescribeProducersRequest.self),
-        SupportedAPI(DescribeTransactionsRequest.self),
-        SupportedAPI(ListTransactionsRequest.self),
-        SupportedAPI(DescribeLogDirsRequest.self),
-        SupportedAPI(ListConfigResourcesRequest.self),
-        SupportedAPI(DescribeTopicPartitionsRequest.self),
-    ]
+    static let apis: [SupportedAPI] =
+        GroupHandlers.apis + [
+            SupportedAPI(ProduceRequest.self),
+            SupportedAPI(FetchRequest.self),
+            SupportedAPI(ListOffsetsRequest.self),
+            SupportedAPI(MetadataRequest.self),
+            SupportedAPI(CreateTopicsRequest.self),
+            SupportedAPI(DeleteTopicsRequest.self),
+            SupportedAPI(DeleteRecordsRequest.self),
+            SupportedAPI(InitProducerIDRequest.self, maxVersion: InitProducerIDRequest.newestStableVersion),
+            SupportedAPI(OffsetForLeaderEpochRequest.self),
+            SupportedAPI(AddPartitionsToTxnRequest.self),
+            SupportedAPI(AddOffsetsToTxnRequest.self),
+            SupportedAPI(EndTxnRequest.self),
+            SupportedAPI(WriteTxnMarkersRequest.self),
+            SupportedAPI(TxnOffsetCommitRequest.self),
+            SupportedAPI(DescribeConfigsRequest.self),
+            SupportedAPI(AlterConfigsRequest.self),
+            SupportedAPI(IncrementalAlterConfigsRequest.self),
+            SupportedAPI(CreatePartitionsRequest.self),
+            SupportedAPI(DescribeClusterRequest.self),
+            SupportedAPI(DescribeProducersRequest.self),
+            SupportedAPI(DescribeTransactionsRequest.self),
+            SupportedAPI(ListTransactionsRequest.self),
+            SupportedAPI(DescribeLogDirsRequest.self),
+            SupportedAPI(ListConfigResourcesRequest.self),
+            SupportedAPI(DescribeTopicPartitionsRequest.self),
+        ]
 
     /// Throws where the body does not parse.
     func handle(

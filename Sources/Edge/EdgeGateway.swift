@@ -15,6 +15,8 @@ public import WriteAheadLog
 public final class EdgeGateway: Sendable {
     public let configuration: EdgeConfiguration
     public let identity: SiteIdentity
+    /// Which start of the installation this is, and which others were on the same run of the machine.
+    public let boots: SiteBoots
     /// Configured ones first, most urgent first.
     public let lanes: [Lane]
     /// What opening the lanes found, in the order of ``lanes``.
@@ -51,6 +53,7 @@ public final class EdgeGateway: Sendable {
         logger: Logger = Logger(label: "cairn.edge")
     ) throws {
         let identity = try SiteIdentity.open(root: configuration.root)
+        var boots = SiteBoots.open(root: configuration.root)
         let topics = LocalTopics(
             router: configuration.router, incarnation: identity.incarnation,
             autoCreates: configuration.kafka.autoCreatesTopics,
@@ -61,9 +64,15 @@ public final class EdgeGateway: Sendable {
         let watchers = PartitionWatchers()
         let mailboxes = LoopMailboxes()
         let set = try LaneSet(
-            root: configuration.root, router: configuration.router, engine: configuration.engine,
-            watchers: watchers)
-        for (index, lane) in set.lanes.enumerated() {
+            root: configuration.root, router: configuration.router, watchers: watchers, bootEpoch: boots.epoch
+        ) { lane in
+            lane.engine = configuration.engine
+            lane.eraseBlockBytes = configuration.eraseBlockBytes
+            lane.scrub = configuration.scrub
+        }
+        boots.raise(to: set.lanes.map(\.log.bootEpoch).max() ?? 0)
+        // A topic that two lanes know belongs to the configured one.
+        for (index, lane) in set.lanes.enumerated().reversed() {
             for partition in lane.log.partitions() {
                 topics.recovered(partition.topic, partition: partition.partition, lane: index)
             }
@@ -72,6 +81,7 @@ public final class EdgeGateway: Sendable {
         pool.start()
         self.configuration = configuration
         self.identity = identity
+        self.boots = boots
         self.lanes = set.lanes
         self.recovery = set.reports
         self.topics = topics

@@ -10,8 +10,12 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
     /// Nil: nobody is told; the cloud finds the objects by listing.
     public var announcer: (any Announcer)?
     public var permits: PutPermits
+    /// Nil: uploads begin as soon as they can, as fast as they can.
+    public var pacer: UplinkPacer<C>?
     /// Told what the cloud says about the site, with each answer to an announcement.
     public var onDirectives: (@Sendable ([String: String]) -> Void)?
+    /// Told when somebody else writes under this incarnation. Nil: an alarm is all there is.
+    public var onConflict: (@Sendable (UplinkConflict) -> Void)?
     public var clock: C
     /// Any number, uniformly; for jitter.
     public var random: @Sendable () -> UInt64
@@ -19,13 +23,16 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
 
     public init(
         source: any LaneSource, store: any ObjectStore, announcer: (any Announcer)?, permits: PutPermits, clock: C,
-        random: @escaping @Sendable () -> UInt64, logger: Logger,
-        onDirectives: (@Sendable ([String: String]) -> Void)? = nil
+        random: @escaping @Sendable () -> UInt64, logger: Logger, pacer: UplinkPacer<C>? = nil,
+        onDirectives: (@Sendable ([String: String]) -> Void)? = nil,
+        onConflict: (@Sendable (UplinkConflict) -> Void)? = nil
     ) {
+        self.onConflict = onConflict
         self.source = source
         self.store = store
         self.announcer = announcer
         self.permits = permits
+        self.pacer = pacer
         self.clock = clock
         self.random = random
         self.logger = logger
@@ -116,7 +123,7 @@ public actor LaneUplink<C: Clock<Duration>> {
             let through = state.uploadedThrough
             let last = builder.announcement(
                 of: UploadPlan(sequence: firstOpen - 1, firstLSN: through, lastLSN: through))
-            if let action = announcing.uploaded(last) { announceAction = action }
+            if let last, let action = announcing.uploaded(last) { announceAction = action }
         }
         source.addDurableListener { [dataSignal] _ in dataSignal.ring() }
     }
@@ -135,6 +142,12 @@ public actor LaneUplink<C: Clock<Duration>> {
     /// From now on durable data goes out without waiting for company.
     public func flush() {
         if let next = upload.flush(now: now) { action = next }
+        dataSignal.ring()
+    }
+
+    /// From the next object on.
+    public func change(flushInterval: Duration) {
+        upload.settings.flushInterval = max(.zero, flushInterval)
         dataSignal.ring()
     }
 

@@ -1,13 +1,20 @@
+import SiteAuthority
+
 /// What a gateway (`cairn edge`) may be told.
 enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink + CommonKeys.log
+        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
+        + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
         SettingKey("data-dir", .text, "", "Directory of the write-ahead log. Required."),
+        SettingKey(
+            "identity.machine", .text, "auto",
+            "What the data directory is bound to: auto (machine-id and board serial), none, or a file that names the machine."
+        ),
         SettingKey("http.listen", .address, "127.0.0.1:9645", "Status page, /health and /metrics. Empty: off."),
     ]
 
@@ -55,14 +62,40 @@ enum EdgeKeys {
         ]
     }
 
+    private static let log: [SettingKey] = [
+        SettingKey(
+            "wal.segment", .size((1 << 20)...(1 << 30)), "64MiB",
+            "Size of a log file. A lane's quota holds at least two."),
+        SettingKey(
+            "wal.erase-block", .size(4096...(64 << 20)), "4MiB",
+            "Erase block of the flash; wal.segment is a multiple of it."),
+        SettingKey(
+            "wal.scrub-rate", .size(0...(1 << 30)), "1MiB",
+            "Bytes a second of closed log files that are read again to find rot, per lane. 0: off."),
+        SettingKey("wal.scrub-every", .duration, "24h", "A round over all closed log files starts so often."),
+    ]
+
+    private static let presigned: [SettingKey] = [
+        SettingKey(
+            "store.mode", .choice(["keys", "presigned"]), "keys",
+            "presigned: no store keys here; the cloud permits each object by a presigned URL (needs uplink.site-key)."),
+        SettingKey(
+            "store.presign-ahead", .count(8...PutWish.countMax), "500",
+            "Objects of each lane that are permitted ahead, for an outage of the cloud while the store can be reached."),
+    ]
+
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
         SettingKey(
             "uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB",
             "An object is closed at this size in normal times."),
-        SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
+        SettingKey(
+            "uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
+        SettingKey(
+            "uplink.site-key", .secret, "",
+            "Signs announcements in the name of the site; 'cairn site add' gives it. Replies must then be signed too."),
     ]
 }
 

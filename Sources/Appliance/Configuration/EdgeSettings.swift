@@ -1,7 +1,10 @@
+import SiteAuthority
+
 /// The settings of a gateway, read and checked: plain values.
 struct EdgeSettings: Sendable {
     var site: String
     var dataDirectory: String
+    var machine: String
     var http: HostPort?
     var kafka: KafkaSettings
     var groupInitialDelay: Duration
@@ -9,8 +12,11 @@ struct EdgeSettings: Sendable {
     var ntrip: NTRIPSettings?
     var streams: [StreamSettings]
     var lanes: [LaneSettings]
+    var wal: WALSettings
     var uplink: UplinkSettings
     var store: StoreSettings?
+    /// Nil: the store is used with keys.
+    var presignAhead: Int?
     var log: LogSettings
 
     /// - Parameter prefix: `edge.` where the settings stand under a role, as in `cairn up`.
@@ -19,6 +25,10 @@ struct EdgeSettings: Sendable {
         if !Self.isName(site) { reader.refuse(prefix + "site", "expected 1 to 64 letters, digits, '.', '_' or '-'") }
         dataDirectory = reader.text("data-dir")
         if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
+        machine = reader.text(prefix + "identity.machine")
+        if machine != "auto", machine != "none", !machine.hasPrefix("/") {
+            reader.refuse(prefix + "identity.machine", "expected auto, none or the path of a file, got '\(machine)'")
+        }
         http = reader.address(prefix + "http.listen")
         kafka = KafkaSettings(reader, prefix: prefix)
         groupInitialDelay = reader.duration(prefix + "kafka.group-initial-delay")
@@ -26,8 +36,23 @@ struct EdgeSettings: Sendable {
         ntrip = NTRIPSettings(reader, prefix: prefix + "ntrip.")
         streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }
         lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
+        wal = WALSettings(reader, prefix: prefix + "wal.")
+        for lane in lanes where lane.quotaBytes < 2 * wal.segmentBytes {
+            reader.refuse(prefix + "lanes.\(lane.name).quota", "is below two segments of wal.segment")
+        }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
-        store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
+        let isPresigned = prefix.isEmpty && reader.choice("store.mode") == "presigned"
+        store =
+            prefix.isEmpty
+            ? StoreSettings(reader, required: reader.flag("uplink.enabled"), needsKeys: !isPresigned) : nil
+        if isPresigned {
+            presignAhead = reader.count("store.presign-ahead")
+            if uplink.siteKey == nil { reader.refuse("store.mode", "presigned needs uplink.site-key") }
+            if case .s3 = store {
+            } else if store != nil {
+                reader.refuse("store.mode", "presigned needs an s3:// store")
+            }
+        }
         log = LogSettings(reader)
     }
 
@@ -194,17 +219,44 @@ struct LaneSettings: Sendable {
     }
 }
 
+/// The files of the write-ahead log.
+struct WALSettings: Sendable {
+    var segmentBytes: Int
+    var eraseBlockBytes: Int
+    var scrubBytesPerSecond: Int
+    var scrubInterval: Duration
+
+    init(_ reader: SettingsReader, prefix: String) {
+        segmentBytes = reader.size(prefix + "segment")
+        eraseBlockBytes = reader.size(prefix + "erase-block")
+        scrubBytesPerSecond = reader.size(prefix + "scrub-rate")
+        scrubInterval = reader.duration(prefix + "scrub-every")
+        if eraseBlockBytes % 4096 != 0 { reader.refuse(prefix + "erase-block", "is no multiple of 4096") }
+        if eraseBlockBytes > 0, segmentBytes % eraseBlockBytes != 0 {
+            reader.refuse(prefix + "segment", "is no multiple of wal.erase-block")
+        }
+        if scrubInterval <= .zero { reader.refuse(prefix + "scrub-every", "must be above 0") }
+    }
+}
+
 struct UplinkSettings: Sendable {
     var enabled: Bool
     var objectBytes: Int
     var concurrency: Int
     var announce: [String]
+    var siteKey: SiteKey?
+    var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
+        pacing = UplinkPacingSettings(reader, prefix: prefix)
         enabled = reader.flag(prefix + "enabled")
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")
         announce = reader.list(prefix + "announce")
+        if let text = reader.optionalText(prefix + "site-key") {
+            siteKey = SiteKey(text)
+            if siteKey == nil { reader.refuse(prefix + "site-key", "expected GENERATION:64 hexadecimal digits") }
+        }
         for url in announce where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
             reader.refuse(prefix + "announce", "'\(url)': expected http://HOST:PORT or https://HOST:PORT")
         }

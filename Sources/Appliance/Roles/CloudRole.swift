@@ -8,6 +8,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 import Uplink
 
 /// A cloud node, wired: ledger, broker, Kafka listener.
@@ -16,8 +17,12 @@ final class CloudRole: Service {
     let settings: CloudSettings
     private let ledger: Ledger
     private let listener: KafkaListener
-    private let store: OpenedStore
+    let store: OpenedStore
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
+
+    /// Kafka clients are served.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
 
     /// Opens the ledger, which takes it over from an older process, and binds nothing yet.
     static func open(_ settings: CloudSettings, store: OpenedStore, logger: Logger) async throws -> CloudRole {
@@ -55,6 +60,7 @@ final class CloudRole: Service {
         broker.advertise(host: told?.host ?? "127.0.0.1", port: told?.port ?? 0)
         let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
         if told?.port ?? 0 == 0 { broker.advertise(host: told?.host ?? "127.0.0.1", port: address.port ?? 0) }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
         await withTaskGroup(of: Void.self) { group in
@@ -125,20 +131,6 @@ final class CloudRole: Service {
         }
     }
 
-    /// The same for the body of an HTTP request.
-    func announce(_ body: ByteBuffer) async -> AnnounceAnswer {
-        guard let announcement = AnnounceCoding.announcement(body) else {
-            return .refused(ByteBuffer(string: #"{"error":"not an announcement"}"#))
-        }
-        do {
-            return .adopted(AnnounceCoding.encode(try await adopt(announcement)))
-        } catch {
-            let body = ByteBuffer(string: #"{"error":\#(LogLines.quoted(error.detail))}"#)
-            if case .refused = error.kind { return .refused(body) }
-            return .busy(body)
-        }
-    }
-
     /// The newest LSN of each lane of `site` that consumers see, over its incarnations.
     func visible(site: String, incarnation: String) -> [String: UInt64] {
         var lanes: [String: UInt64] = [:]
@@ -177,6 +169,8 @@ extension CloudSettings {
         configuration.housekeeping.bytesPerSecond = housekeepingBytesPerSecond
         configuration.housekeeping.mergeAfterMs = mergeAfter.wholeMilliseconds
         configuration.adoption.interval = TimeAmount(adoptionInterval)
+        configuration.sites.isOpen = sitesOpen
+        configuration.sites.masterKeyFile = masterKeyFile
         return configuration
     }
 }

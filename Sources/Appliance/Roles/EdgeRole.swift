@@ -1,4 +1,3 @@
-import AsyncHTTPClient
 import Edge
 import GroupCoordination
 import KafkaListener
@@ -6,6 +5,8 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import SharedObject
+import Synchronization
 import Uplink
 import WriteAheadLog
 
@@ -13,13 +14,18 @@ import WriteAheadLog
 final class EdgeRole: Service {
     let settings: EdgeSettings
     let gateway: EdgeGateway
-    private let uplink: Uplink<ContinuousClock>?
+    private let uplink: UplinkRunner?
     private let store: OpenedStore?
-    private let client: HTTPClient?
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
+    /// How commands reach this process; nil without a console or where the file could not be written.
+    let control: ControlFile?
+    private let started = ContinuousClock.now
 
+    /// The listeners are open: what comes is taken.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
-    var incarnation: String { gateway.identity.incarnation }
+    var incarnation: String { uplink?.incarnation ?? gateway.identity.incarnation }
 
     /// Recovers the lanes; blocks while it does. Binds nothing yet.
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
@@ -28,6 +34,8 @@ final class EdgeRole: Service {
     ) async throws -> EdgeRole {
         let gateway = try EdgeGateway(
             try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
+        if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
         for report in gateway.recovery {
             logger.log(level: report.isClean ? .info : .error, "\(report)")
         }
@@ -42,33 +50,19 @@ final class EdgeRole: Service {
         self.gateway = gateway
         self.store = store
         self.logger = logger
-        guard settings.uplink.enabled, let store else {
-            uplink = nil
-            client = nil
-            return
+        control = settings.http.flatMap { http in
+            do {
+                return try ControlFile.make(directory: settings.dataDirectory, http: http)
+            } catch {
+                logger.error("commands cannot reach this gateway: \(error)")
+                return nil
+            }
         }
-        guard let identity = UplinkIdentity(site: settings.site, incarnation: gateway.identity.incarnation) else {
-            throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
-        }
-        var announcer = announcer
-        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
-        if let client { announcer = HTTPAnnouncer(client: client, baseURLs: settings.uplink.announce) }
-        let lanes = gateway.lanes.enumerated().map { index, lane in
-            Uplink<ContinuousClock>.Lane(
-                source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
-        }
-        uplink = Uplink(
-            identity: identity, lanes: lanes, store: store, announcer: announcer,
-            permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger)
-    }
-
-    private static func makeClient() -> HTTPClient {
-        var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
-        configuration.connectionPool.retryConnectionEstablishment = false
-        return HTTPClient(
-            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+        uplink =
+            if settings.uplink.enabled, let store {
+                try UplinkRunner(
+                    settings, gateway, store: store, announcer: announcer, grants: store.grants, logger: logger)
+            } else { nil }
     }
 
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
@@ -85,19 +79,39 @@ final class EdgeRole: Service {
                 description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)"
             )
         }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
+        let prefix = "sites/\(site)/\(incarnation)/"
+        store?.forgetUploads(prefix: prefix, keeping: openKeys)
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
-            if let store { group.addTask { await store.probe(logger: self.logger) } }
+            if let store {
+                group.addTask {
+                    await store.probe(logger: self.logger)
+                    await store.abortLeftovers(prefix: prefix, logger: self.logger)
+                }
+            }
             try? await gracefulShutdown()
+            accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
         }
         await gateway.shutdown()
-        try? await client?.shutdown()
+        await uplink?.close()
         logger.notice("gateway stopped")
+    }
+
+    /// Keys of the objects that were planned before this start and are not known to be in the store.
+    private var openKeys: Set<String> {
+        Set(
+            gateway.lanes.flatMap { lane in
+                lane.log.uploadState.openPlans.map { plan in
+                    ObjectKeys.site(
+                        site: site, incarnation: incarnation, lane: lane.log.laneName, sequence: plan.sequence)
+                }
+            })
     }
 
     /// The lanes as the live screen shows them.
@@ -134,10 +148,19 @@ final class EdgeRole: Service {
             if log.isFailing {
                 problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
             }
+            if log.alarms.newerFormats > 0 {
+                problems.append("lane \(name): files of a newer cairn are left alone: \(log.alarms.lastMessage ?? "")")
+            }
+            if log.alarms.lostLSNs > 0 {
+                problems.append(
+                    "lane \(name): \(log.alarms.lostLSNs) frames are lost: \(log.alarms.lastMessage ?? "")")
+            }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
         let groups = gateway.status().groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
+        if let trouble = uplink?.trouble { problems.append(trouble) }
+        if let pacing = uplink?.pacer.status { problems += pacing.problems }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -145,6 +168,14 @@ final class EdgeRole: Service {
     }
 
     var uploads: [LaneUplinkStatus] { uplink?.status ?? [] }
+    var uplinkReport: UplinkReport? {
+        pacer.map { UplinkReport($0.status, lanes: uploads, sinceStart: .zero + started.duration(to: .now)) }
+    }
+
+    func noteOrder(_ text: String) { logger.notice("\(text)", metadata: ["site": "\(site)"]) }
+
+    /// Nil when the uplink is switched off.
+    var pacer: UplinkPacer<ContinuousClock>? { uplink?.pacer }
 }
 
 extension EdgeSettings {
@@ -157,10 +188,13 @@ extension EdgeSettings {
             lanes: lanes.map { lane in
                 Edge.LaneSettings(
                     name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
-                    retentionBytes: lane.retainBytes)
+                    segmentBytes: wal.segmentBytes, retentionBytes: lane.retainBytes)
             },
             routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
+        configuration.eraseBlockBytes = wal.eraseBlockBytes
+        configuration.scrub.bytesPerSecond = wal.scrubBytesPerSecond
+        configuration.scrub.interval = wal.scrubInterval
         if let listen = kafka.listen {
             var listener = KafkaListenerConfiguration(host: listen.host, port: listen.port)
             listener.connectionsMax = kafka.connectionsMax
@@ -182,13 +216,4 @@ extension EdgeSettings {
 extension String {
     /// Exact names before patterns, longer patterns before shorter ones.
     fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
-}
-
-extension UplinkSettings {
-    fileprivate func lane(_ interval: Duration, priority: Int) -> LaneUplinkSettings {
-        LaneUplinkSettings(
-            upload: LaneUploadSettings(
-                flushInterval: interval, sizing: ObjectSizing.Limits(liveBytesMax: objectBytes)),
-            priority: priority)
-    }
 }

@@ -175,11 +175,15 @@ final class GroupOffsetFile {
         ) { row in
             let group = row.text(0)
             guard let partition = Int32(exactly: row.integer(2)), let epoch = Int32(exactly: row.integer(4)) else {
-                return wrong += 1
+                wrong += 1
+                return
             }
             let place = TopicPartition(topic: row.text(1), partition: partition)
             let offset = CommittedOffset(offset: row.integer(3), leaderEpoch: epoch, metadata: row.text(5))
-            guard row.integer(6) == Int64(checksum(group, place, offset)) else { return wrong += 1 }
+            guard row.integer(6) == Int64(checksum(group, place, offset)) else {
+                wrong += 1
+                return
+            }
             found.append(.put(group: group, place: place, offset: offset))
         }
         return wrong

@@ -76,10 +76,12 @@ final class LocalGroupOffsets: GroupOffsetStore {
 
     /// Writes what waits, answers it, and lets the file go. Idempotent; later changes are refused.
     func close() async {
-        guard state.withLock({ state in
-            defer { state.isClosed = true }
-            return !state.isClosed
-        }) else { return }
+        guard
+            state.withLock({ state in
+                defer { state.isClosed = true }
+                return !state.isClosed
+            })
+        else { return }
         // The thread works in order: what was handed to it before is done.
         try? await pool.runIfActive { self.disk.withLock { $0.file = nil } }
         try? await pool.shutdownGracefully()

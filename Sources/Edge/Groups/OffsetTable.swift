@@ -109,7 +109,8 @@ struct OffsetTable: Sendable {
             + (isNewGroup ? Self.bytes(group) : 0)
         // The one code for "no" that every client gives to the application instead of trying for ever.
         guard groups.count + (isNewGroup ? 1 : 0) <= limits.groupsMax,
-            offsetCount + (old == nil ? 1 : 0) <= limits.offsetsMax, growth <= 0 || sizeBytes + growth <= limits.bytesMax
+            offsetCount + (old == nil ? 1 : 0) <= limits.offsetsMax,
+            growth <= 0 || sizeBytes + growth <= limits.bytesMax
         else { return .invalidCommitOffsetSize }
         groups[group, default: [:]][place] = offset
         offsetCount += old == nil ? 1 : 0

@@ -10,6 +10,8 @@ struct S3Request {
     var key: String
     var method: HTTPMethod
     var path: String
+    /// Signed by somebody else: sent as it is, and nothing is added that it does not cover.
+    var presignedURL: String?
     var query: [(name: String, value: String)] = []
     var headers: [(name: String, value: String)] = []
     var body = ByteBuffer()
@@ -17,6 +19,8 @@ struct S3Request {
     var replyBytesMax = S3Configuration.documentBytesMax
     /// Bytes that the store must handle before it can answer, beside the body: they lengthen the timeout.
     var extraWorkBytes = 0
+    /// When the body's bytes may leave; nil: at once.
+    var pace: (any UploadPace)?
 }
 
 /// One whole reply.
@@ -54,7 +58,7 @@ final class S3Transport: Sendable {
     var clockOffset: Duration { .milliseconds(clockOffsetMs.load(ordering: .relaxed)) }
 
     func send(_ request: S3Request) async throws(ObjectStoreError) -> S3Reply {
-        let payload = payloadHeaders(request.body)
+        let payload = request.presignedURL == nil ? payloadHeaders(request.body) : []
         let signedAtMs = nowMs()
         let reply = try await attempt(request, payload, signedAtMs)
         guard signer != nil, let offset = ClockSkew.offset(reply, signedAtMs: signedAtMs, localMs: wallClockMs()) else {
@@ -74,6 +78,23 @@ final class S3Transport: Sendable {
             path: path, query: signer.presign(request, expiresSeconds: expiresSeconds, timeMs: nowMs()))
     }
 
+    /// The same in parts, at a time of the caller's, with headers that its holder must send.
+    func presignedParts(
+        _ method: HTTPMethod, path: String, headers: [(name: String, value: String)], expiresSeconds: Int,
+        timeMs: Int64
+    ) -> PresignedURL? {
+        guard let signer else { return nil }
+        let request = SigV4.Request(
+            method: method.rawValue, path: path, headers: [("host", endpoint.authority)] + headers,
+            payloadHash: SigV4.unsignedPayload)
+        let healedMs = timeMs.addingReportingOverflow(clockOffsetMs.load(ordering: .relaxed)).partialValue
+        let query = signer.presign(request, expiresSeconds: expiresSeconds, timeMs: healedMs)
+        guard let end = query.firstRange(of: PresignedURL.signatureField) else { return nil }
+        return PresignedURL(
+            address: endpoint.url(path: path, query: ""), query: String(query[..<end.lowerBound]),
+            signature: String(query[end.upperBound...]))
+    }
+
     private func nowMs() -> Int64 {
         wallClockMs().addingReportingOverflow(clockOffsetMs.load(ordering: .relaxed)).partialValue
     }
@@ -81,19 +102,54 @@ final class S3Transport: Sendable {
     private func attempt(
         _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
     ) async throws(ObjectStoreError) -> S3Reply {
-        let deadline = NIODeadline.now() + timeout(bytes: request.body.readableBytes + request.extraWorkBytes)
         do {
-            let response = try await client.execute(signed(request, payload, timeMs), deadline: deadline)
+            let response = try await execute(request, payload, timeMs)
             return try await collect(response, request)
         } catch {
             throw S3Failure.error(request.operation, key: request.key, thrown: error)
         }
     }
 
+    /// From the call to the reply's head, watched: see ``UploadProgress``.
+    private func execute(
+        _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
+    ) async throws -> HTTPClientResponse {
+        let limits = UploadProgress.Limits(
+            beginning: TimeAmount(configuration.attemptTimeout),
+            piece: TimeAmount(configuration.progressTimeout),
+            reply: timeout(
+                bytes: min(request.body.readableBytes, S3Configuration.buffersBytesMax) + request.extraWorkBytes))
+        let watch = UploadWatch(
+            UploadProgress(limits: limits, hasBody: request.body.readableBytes > 0, now: .now()))
+        var message = signed(request, payload, timeMs)
+        if request.body.readableBytes > 0 {
+            let slices = PacedSlices(body: request.body, pace: request.pace, watch: watch)
+            message.body = .stream(slices, length: .known(Int64(request.body.readableBytes)))
+        }
+        let running = Task { [client, message] in try await client.execute(message, deadline: .distantFuture) }
+        let look = min(limits.piece, limits.reply, limits.beginning, .seconds(1))
+        let timer = client.eventLoopGroup.any().scheduleRepeatedTask(initialDelay: look, delay: look) { _ in
+            if watch.isStuck { running.cancel() }
+        }
+        defer { timer.cancel() }
+        // Awaited, and cancelled with the caller: as bound to it as a child task.
+        return try await withTaskCancellationHandler {
+            do {
+                return try await running.value
+            } catch {
+                throw watch.isStuck && !Task.isCancelled ? HTTPClientError.deadlineExceeded : error
+            }
+        } onCancel: {
+            running.cancel()
+        }
+    }
+
     private func signed(
         _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
     ) -> HTTPClientRequest {
-        var headers = request.headers + payload + [("host", endpoint.authority)]
+        // The host of a URL that is not ours is in it.
+        let host = request.presignedURL == nil ? [("host", endpoint.authority)] : []
+        var headers = request.headers + payload + host
         if let signer {
             let facts = SigV4.Request(
                 method: request.method.rawValue, path: request.path, query: request.query, headers: headers,
@@ -102,10 +158,10 @@ final class S3Transport: Sendable {
         }
         headers.append(("user-agent", "cairn"))
         var message = HTTPClientRequest(
-            url: endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
+            url: request.presignedURL
+                ?? endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
         message.method = request.method
         message.headers = HTTPHeaders(headers)
-        if request.body.readableBytes > 0 { message.body = .slices(of: request.body) }
         return message
     }
 

@@ -14,13 +14,19 @@ package final class SQLiteConnection {
         }
 
         /// The file is no database or a broken one; rebuilding helps, retrying does not.
-        package var isCorruption: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT, SQLITE_SCHEMA].contains(code & 0xFF) }
+        package var isCorruption: Bool {
+            [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT, SQLITE_SCHEMA].contains(code & 0xFF)
+        }
+
+        /// Somebody else has the file locked, or the disk is full: waiting helps, a new file does not.
+        package var isPassing: Bool { [SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_NOMEM].contains(code & 0xFF) }
     }
 
     private let handle: OpaquePointer
     private var statements: [String: OpaquePointer] = [:]
 
-    package init(path: String, readOnly: Bool = false) throws(Failure) {
+    /// - Parameter patienceMs: how long to wait for another process that has the file locked.
+    package init(path: String, readOnly: Bool = false, patienceMs: Int32 = 2000) throws(Failure) {
         var opened: OpaquePointer?
         let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX, nil)
@@ -30,7 +36,7 @@ package final class SQLiteConnection {
             throw Failure(code: code, message: message)
         }
         handle = opened
-        sqlite3_busy_timeout(handle, 2000)
+        sqlite3_busy_timeout(handle, patienceMs)
     }
 
     deinit {

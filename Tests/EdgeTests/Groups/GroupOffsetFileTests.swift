@@ -27,11 +27,15 @@ struct GroupOffsetFileTests {
     @Test("rows come back as they were written, whatever characters names have")
     func roundTrip() throws {
         let strange: [OffsetRow] = ["a", "a\0b", "ä ö'; DROP TABLE offsets", ""].map {
-            .put(group: $0, place: TopicPartition(topic: "t", partition: .max), offset: CommittedOffset(offset: .max, metadata: $0))
+            .put(
+                group: $0, place: TopicPartition(topic: "t", partition: .max),
+                offset: CommittedOffset(offset: .max, metadata: $0))
         }
         var file: GroupOffsetFile? = try GroupOffsetFile.open(path: path).file
         try file?.write(Self.rows + strange)
-        try file?.write([.removeGroup("group-1"), .remove(group: "group-0", place: TopicPartition(topic: "topic", partition: 0))])
+        try file?.write([
+            .removeGroup("group-1"), .remove(group: "group-0", place: TopicPartition(topic: "topic", partition: 0)),
+        ])
         file = nil
         let opened = try GroupOffsetFile.open(path: path)
         #expect(opened.damage == nil)

@@ -125,7 +125,8 @@ struct LocalGroupsTests {
             topic.name = "t"
             topic.partitionIndexes = [0]
             deletion.topics = [topic]
-            #expect(try await client.ask(deletion, version: 0).topics.first?.partitions.first?.errorCode == ErrorCode.none)
+            #expect(
+                try await client.ask(deletion, version: 0).topics.first?.partitions.first?.errorCode == ErrorCode.none)
             #expect(try await Self.committed(client, group: "h").offset == -1)
             var delete = DeleteGroupsRequest()
             delete.groupIDs = ["g", "h"]
@@ -135,7 +136,8 @@ struct LocalGroupsTests {
         }
     }
 
-    @Test("what the local log no longer has is OFFSET_OUT_OF_RANGE as soon as its segments are freed, with the new start")
+    @Test(
+        "what the local log no longer has is OFFSET_OUT_OF_RANGE as soon as its segments are freed, with the new start")
     func retention() async throws {
         var lanes = GatewayUnderTest.lanes
         for index in lanes.indices { lanes[index].retentionBytes = 0 }

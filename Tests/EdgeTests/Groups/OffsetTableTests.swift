@@ -11,7 +11,8 @@ struct OffsetTableTests {
     static func commit(
         _ group: String, _ offset: Int64, _ place: TopicPartition = place, metadata: String = ""
     ) -> OffsetChange {
-        .commit(group: group, offsets: [.init(place: place, offset: CommittedOffset(offset: offset, metadata: metadata))])
+        .commit(
+            group: group, offsets: [.init(place: place, offset: CommittedOffset(offset: offset, metadata: metadata))])
     }
 
     @Test("commits, deletes of offsets and of groups give codes and the rows to write")
