@@ -87,12 +87,13 @@ final class GroupOffsetFile {
 
     private static func examine(_ path: String) throws(Failure) -> Found {
         var found = Found()
+        let foundBytes = sizeBytes(path)
         do throws(Failure) {
             let connection = try SQLiteConnection(path: path)
             try configure(connection)
             guard try connection.integer("SELECT count(*) FROM sqlite_schema") != 0 else {
                 // A page without tables is what an interrupted making leaves; SQLite takes anything shorter than a header for it.
-                if (1..<headerBytes).contains(sizeBytes(path)) { found.damage = "the file ends in its header" }
+                if (1..<headerBytes).contains(foundBytes) { found.damage = "the file ends in its header" }
                 return found
             }
             found.damage = try strangeness(connection)
