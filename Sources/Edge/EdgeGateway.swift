@@ -92,6 +92,7 @@ public final class EdgeGateway: Sendable {
             lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
             batchBytesMax: configuration.kafka.batchBytesMax)
         let lanes = set.lanes
+        if let newestMs = lanes.compactMap(\.newestBelievedMs).max() { clock.learn(notBeforeMs: newestMs) }
         let groups = GroupService(configuration: configuration.kafka.groups, timerLoop: group.next())
         let groupOffsets = LocalGroupOffsets(
             path: configuration.root + "/groups.sqlite", topics: topics, clock: clock, logger: logger
