@@ -79,7 +79,8 @@ let package = Package(
         + module("GNSS", [nioCore])
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
-        + module("ObjectStore", ["CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("Sealing", ["CCrypto", "CChecksum", nioCore])
+        + module("ObjectStore", ["Sealing", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
             "Uplink",
@@ -87,7 +88,7 @@ let package = Package(
                 "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore,
                 nioHTTP1,
                 httpClient, logging,
-            ])
+            ], tests: ["Sealing"])
         + module(
             "Edge",
             ["WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", nioCore, nioPosix, nioConcurrency, logging],
@@ -95,16 +96,17 @@ let package = Package(
         + module(
             "Cloud",
             [
-                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog", nioCore,
-                nioPosix, nioConcurrency, logging, deque,
+                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "Sealing", "WriteAheadLog",
+                nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [
             .executableTarget(
                 name: "Appliance",
                 dependencies: [
-                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "WriteAheadLog",
-                    "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle, unixSignals,
+                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle,
+                    unixSignals,
                     logging,
                     httpClient, nioCore, nioPosix, yams, systemPackage,
                 ],

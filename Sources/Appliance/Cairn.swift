@@ -9,7 +9,7 @@ struct Cairn: AsyncParsableCommand {
         version: Cairn.version,
         subcommands: [
             UpCommand.self, EdgeCommand.self, CloudCommand.self, SimulateCommand.self, TailCommand.self,
-            WALCommand.self, ConfigCommand.self, NullBrokerCommand.self,
+            WALCommand.self, KeyCommand.self, ConfigCommand.self, NullBrokerCommand.self,
         ])
 
     static let version = "0.1.0"

@@ -29,6 +29,7 @@ struct CloudSettings: Sendable {
     var mergeAfter: Duration
     var adoptionInterval: Duration
     var store: StoreSettings?
+    var encryption: EncryptionSettings
     var log: LogSettings
 
     /// - Parameter prefix: `cloud.` where the settings stand under a role, as in `cairn up`.
@@ -61,6 +62,7 @@ struct CloudSettings: Sendable {
         mergeAfter = reader.duration(prefix + "housekeeping.merge-after")
         adoptionInterval = reader.duration(prefix + "adoption.interval")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
+        encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
     }
 }

@@ -3,7 +3,8 @@ enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink + CommonKeys.log
+        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink
+        + CommonKeys.encryption + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -82,5 +83,14 @@ enum CommonKeys {
         SettingKey("store.access-key", .text, "", "S3 access key id."),
         SettingKey("store.secret-key", .secret, "", "S3 secret access key; better in the environment than here."),
         SettingKey("store.session-token", .secret, "", "S3 session token of temporary credentials."),
+    ]
+
+    static let encryption: [SettingKey] = [
+        SettingKey(
+            "encryption.key-file", .text, "",
+            "Keys of 'cairn key'; credential:NAME is one of systemd's. Turns encryption at rest on. Empty: off."),
+        SettingKey(
+            "encryption.objects", .flag, "true",
+            "With a key file: seal new objects. Off: only open those that are sealed."),
     ]
 }

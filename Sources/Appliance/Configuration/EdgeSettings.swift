@@ -10,6 +10,7 @@ struct EdgeSettings: Sendable {
     var lanes: [LaneSettings]
     var uplink: UplinkSettings
     var store: StoreSettings?
+    var encryption: EncryptionSettings
     var log: LogSettings
 
     /// - Parameter prefix: `edge.` where the settings stand under a role, as in `cairn up`.
@@ -26,6 +27,7 @@ struct EdgeSettings: Sendable {
         lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
         store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
+        encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
     }
 

@@ -9,7 +9,8 @@ enum UpKeys {
                 "Least severe line that is written."),
             SettingKey(
                 "log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
-        ] + role("edge", EdgeKeys.all, defaults: edgeDefaults) + role("cloud", CloudKeys.all, defaults: cloudDefaults)
+        ] + CommonKeys.encryption + role("edge", EdgeKeys.all, defaults: edgeDefaults)
+        + role("cloud", CloudKeys.all, defaults: cloudDefaults)
 
     private static let shared: Set<String> = ["data-dir", "log.level", "log.format"]
 
@@ -20,6 +21,7 @@ enum UpKeys {
 
     private static func role(_ name: String, _ keys: [SettingKey], defaults: [String: String]) -> [SettingKey] {
         keys.filter { !shared.contains($0.name) && !$0.name.hasPrefix("store.") }
+            .filter { !$0.name.hasPrefix("encryption.") }
             .map { $0.under(name, fallback: defaults[$0.name]) }
     }
 }

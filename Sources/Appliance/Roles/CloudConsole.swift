@@ -8,7 +8,7 @@ enum CloudConsole {
     static func content(_ role: CloudRole) -> ConsoleContent {
         ConsoleContent(
             page: { page(role.broker.status()) }, metrics: { metrics(role.broker.status()) },
-            problems: { role.broker.status(topicsMax: 0).problems }, announce: { await role.announce($0) })
+            problems: { role.problems }, announce: { await role.announce($0) })
     }
 
     private static func page(_ status: CloudStatus) -> String {

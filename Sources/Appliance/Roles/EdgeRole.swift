@@ -4,6 +4,7 @@ import KafkaListener
 import Logging
 import NIOCore
 import NIOPosix
+import Sealing
 import ServiceLifecycle
 import Uplink
 import WriteAheadLog
@@ -14,6 +15,7 @@ final class EdgeRole: Service {
     let gateway: EdgeGateway
     private let uplink: Uplink<ContinuousClock>?
     private let store: OpenedStore?
+    private let keys: LiveKeyRing?
     private let client: HTTPClient?
     private let logger: Logger
 
@@ -40,6 +42,7 @@ final class EdgeRole: Service {
         self.settings = settings
         self.gateway = gateway
         self.store = store
+        keys = try settings.encryption.keys()
         self.logger = logger
         guard settings.uplink.enabled, let store else {
             uplink = nil
@@ -57,7 +60,8 @@ final class EdgeRole: Service {
                 source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
         }
         uplink = Uplink(
-            identity: identity, lanes: lanes, store: store, announcer: announcer,
+            identity: identity, lanes: lanes, store: settings.encryption.store(around: store, keys),
+            announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
             random: { UInt64.random(in: .min ... .max) }, logger: logger)
     }
@@ -138,6 +142,7 @@ final class EdgeRole: Service {
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
+        if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
         return problems
     }
 
