@@ -87,8 +87,8 @@ public enum KeyFile {
     public static func parse(_ text: String, path: String) throws(KeyFileError) -> KeyRing {
         var keys: [KeyRing.Key] = []
         var lines: [String: Int] = [:]
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let words = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" || $0 == "\r" }
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace)
             if words.isEmpty { continue }
             func malformed(_ reason: String) -> KeyFileError { .malformed(path: path, line: index + 1, reason: reason) }
             guard words.count == 2 else { throw malformed("expected an id and a key") }
