@@ -76,6 +76,7 @@ let package = Package(
         + module(
             "KafkaListener", ["KafkaProtocol", nioCore, nioPosix, nioConcurrency, logging, deque],
             tests: [nioEmbedded])
+        + module("GroupCoordination", ["KafkaProtocol", "KafkaListener", nioCore])
         + module("GNSS", [nioCore])
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
@@ -91,13 +92,17 @@ let package = Package(
             ], tests: ["Sealing"])
         + module(
             "Edge",
-            ["WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", nioCore, nioPosix, nioConcurrency, logging],
+            [
+                "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CChecksum", nioCore,
+                nioPosix, nioConcurrency, logging,
+            ],
             tests: [nioEmbedded], exclude: ["README.md", "Intake/README.md"])
         + module(
             "Cloud",
             [
-                "KafkaProtocol", "KafkaListener", "Ledger", "SharedObject", "ObjectStore", "Sealing", "WriteAheadLog",
-                nioCore, nioPosix, nioConcurrency, logging, deque,
+                "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
+                "Sealing",
+                "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
         + [
@@ -105,10 +110,10 @@ let package = Package(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
-                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GNSS", argumentParser, configuration, lifecycle,
-                    unixSignals,
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser,
+                    configuration, lifecycle, unixSignals,
                     logging,
-                    httpClient, nioCore, nioPosix, yams, systemPackage,
+                    httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(

@@ -9,8 +9,28 @@ struct Cairn: AsyncParsableCommand {
         version: Cairn.version,
         subcommands: [
             UpCommand.self, EdgeCommand.self, CloudCommand.self, SimulateCommand.self, TailCommand.self,
-            WALCommand.self, KeyCommand.self, ConfigCommand.self, NullBrokerCommand.self,
+            StatusCommand.self, WALCommand.self, UplinkCommand.self, KeyCommand.self, ConfigCommand.self,
+            NullBrokerCommand.self,
         ])
 
     static let version = "0.1.0"
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let words = CommandLine.arguments.dropFirst().prefix(2)
+            // Scripts rely on it that 2 says "no answer" there, whatever the reason.
+            if words == ["wal", "verify"] || words == ["wal", "salvage"], exitCode(for: error) == .validationFailure {
+                FileHandleLine.write(fullMessage(for: error) + "\n")
+                exit(withError: WALCommand.unreadable)
+            }
+            exit(withError: error)
+        }
+    }
 }

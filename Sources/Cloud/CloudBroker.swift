@@ -1,3 +1,4 @@
+import GroupCoordination
 public import KafkaListener
 import KafkaProtocol
 public import Ledger

@@ -1,3 +1,4 @@
+public import GroupCoordination
 public import NIOCore
 
 /// What a user may change about the broker role. Sizes are bytes.

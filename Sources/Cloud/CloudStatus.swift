@@ -1,3 +1,4 @@
+import GroupCoordination
 public import Ledger
 public import ObjectStore
 

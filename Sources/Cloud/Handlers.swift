@@ -1,3 +1,4 @@
+import GroupCoordination
 import KafkaListener
 import KafkaProtocol
 import Ledger
@@ -11,13 +12,14 @@ struct Handlers: Sendable {
     private let listOffsets: ListOffsetsHandler
     private let metadata: MetadataHandler
     private let topics: TopicAdminHandler
-    private let membership: MembershipHandler
-    private let offsets: OffsetsHandler
-    private let groupAdmin: GroupAdminHandler
+    private let groups: GroupHandlers
     private let transactions: TransactionHandler
     private let transactionAdmin: TransactionAdminHandler
     private let records: DeleteRecordsHandler
     private let configs: ConfigAdminHandler
+    private let configResources: ConfigResourcesHandler
+    private let topicPartitions: TopicPartitionsHandler
+    private let logDirs: LogDirsHandler
 
     init(
         _ configuration: CloudConfiguration, ledger: Ledger, engine: FetchEngine, batcher: ProduceBatcher,
@@ -27,7 +29,8 @@ struct Handlers: Sendable {
         let view = ledger.view
         let creator = TopicCreator(ledger: ledger, world: world, partitionsDefault: configuration.partitionsDefault)
         produce = ProduceHandler(
-            view: view, batcher: batcher, volume: volume, configuration: configuration, world: world)
+            view: view, batcher: batcher, volume: volume, advertised: advertised, configuration: configuration,
+            world: world)
         producerIDs = ProducerIDHandler(ledger: ledger, configuration: configuration.transactions, world: world)
         fetch = FetchHandler(engine: engine, view: view)
         listOffsets = ListOffsetsHandler(
@@ -37,48 +40,45 @@ struct Handlers: Sendable {
         configs = ConfigAdminHandler(ledger: ledger, configs: topicConfigs, world: world)
         topics = TopicAdminHandler(
             ledger: ledger, creator: creator, configs: topicConfigs, world: world)
-        membership = MembershipHandler(groups: groups, advertised: advertised, world: world)
-        offsets = OffsetsHandler(groups: groups, ledger: ledger, world: world)
-        groupAdmin = GroupAdminHandler(groups: groups, ledger: ledger)
+        self.groups = GroupHandlers(
+            groups: groups, offsets: LedgerOffsets(ledger: ledger, world: world), directory: advertised,
+            memberID: world.uuid)
         transactions = TransactionHandler(ledger: ledger, groups: groups, world: world)
         transactionAdmin = TransactionAdminHandler(ledger: ledger, world: world)
         records = DeleteRecordsHandler(ledger: ledger, world: world)
+        configResources = ConfigResourcesHandler(view: view, advertised: advertised)
+        topicPartitions = TopicPartitionsHandler(view: view, advertised: advertised)
+        logDirs = LogDirsHandler(view: view)
     }
 
-    static let apis: [SupportedAPI] = [
-        SupportedAPI(ProduceRequest.self),
-        SupportedAPI(FetchRequest.self),
-        SupportedAPI(ListOffsetsRequest.self),
-        SupportedAPI(MetadataRequest.self),
-        SupportedAPI(OffsetCommitRequest.self),
-        SupportedAPI(OffsetFetchRequest.self),
-        SupportedAPI(FindCoordinatorRequest.self),
-        SupportedAPI(JoinGroupRequest.self),
-        SupportedAPI(HeartbeatRequest.self),
-        SupportedAPI(LeaveGroupRequest.self),
-        SupportedAPI(SyncGroupRequest.self),
-        SupportedAPI(DescribeGroupsRequest.self),
-        SupportedAPI(ListGroupsRequest.self),
-        SupportedAPI(CreateTopicsRequest.self),
-        SupportedAPI(DeleteTopicsRequest.self),
-        SupportedAPI(DeleteRecordsRequest.self),
-        SupportedAPI(InitProducerIDRequest.self, maxVersion: InitProducerIDRequest.newestStableVersion),
-        SupportedAPI(OffsetForLeaderEpochRequest.self),
-        SupportedAPI(AddPartitionsToTxnRequest.self),
-        SupportedAPI(AddOffsetsToTxnRequest.self),
-        SupportedAPI(EndTxnRequest.self),
-        SupportedAPI(WriteTxnMarkersRequest.self),
-        SupportedAPI(TxnOffsetCommitRequest.self),
-        SupportedAPI(DescribeConfigsRequest.self),
-        SupportedAPI(AlterConfigsRequest.self),
-        SupportedAPI(IncrementalAlterConfigsRequest.self),
-        SupportedAPI(CreatePartitionsRequest.self),
-        SupportedAPI(DeleteGroupsRequest.self),
-        SupportedAPI(DescribeClusterRequest.self),
-        SupportedAPI(DescribeProducersRequest.self),
-        SupportedAPI(DescribeTransactionsRequest.self),
-        SupportedAPI(ListTransactionsRequest.self),
-    ]
+    static let apis: [SupportedAPI] =
+        GroupHandlers.apis + [
+            SupportedAPI(ProduceRequest.self),
+            SupportedAPI(FetchRequest.self),
+            SupportedAPI(ListOffsetsRequest.self),
+            SupportedAPI(MetadataRequest.self),
+            SupportedAPI(CreateTopicsRequest.self),
+            SupportedAPI(DeleteTopicsRequest.self),
+            SupportedAPI(DeleteRecordsRequest.self),
+            SupportedAPI(InitProducerIDRequest.self, maxVersion: InitProducerIDRequest.newestStableVersion),
+            SupportedAPI(OffsetForLeaderEpochRequest.self),
+            SupportedAPI(AddPartitionsToTxnRequest.self),
+            SupportedAPI(AddOffsetsToTxnRequest.self),
+            SupportedAPI(EndTxnRequest.self),
+            SupportedAPI(WriteTxnMarkersRequest.self),
+            SupportedAPI(TxnOffsetCommitRequest.self),
+            SupportedAPI(DescribeConfigsRequest.self),
+            SupportedAPI(AlterConfigsRequest.self),
+            SupportedAPI(IncrementalAlterConfigsRequest.self),
+            SupportedAPI(CreatePartitionsRequest.self),
+            SupportedAPI(DescribeClusterRequest.self),
+            SupportedAPI(DescribeProducersRequest.self),
+            SupportedAPI(DescribeTransactionsRequest.self),
+            SupportedAPI(ListTransactionsRequest.self),
+            SupportedAPI(DescribeLogDirsRequest.self),
+            SupportedAPI(ListConfigResourcesRequest.self),
+            SupportedAPI(DescribeTopicPartitionsRequest.self),
+        ]
 
     /// Throws where the body does not parse.
     func handle(
@@ -86,7 +86,7 @@ struct Handlers: Sendable {
     ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let loop = connection.eventLoop
         switch request.header.apiKey {
-        case .produce: return try produce.handle(request, loop)
+        case .produce: return try produce.handle(request, on: connection)
         case .fetch: return try fetch.handle(request, on: connection)
         case .listOffsets: return try listOffsets.handle(request, loop)
         case .metadata: return try metadata.handle(request, loop)
@@ -100,6 +100,9 @@ struct Handlers: Sendable {
         case .deleteRecords: return try records.handle(request, loop)
         case .alterConfigs: return try configs.alter(request, loop)
         case .incrementalAlterConfigs: return try configs.alterIncrementally(request, loop)
+        case .listConfigResources: return try configResources.handle(request, loop)
+        case .describeTopicPartitions: return try topicPartitions.handle(request, loop)
+        case .describeLogDirs: return try logDirs.handle(request, loop)
         default: return try handleTransactions(request, on: connection)
         }
     }
@@ -124,20 +127,7 @@ struct Handlers: Sendable {
     private func handleGroups(
         _ request: KafkaRequest, on connection: KafkaConnection
     ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
-        let loop = connection.eventLoop
-        switch request.header.apiKey {
-        case .findCoordinator: return try membership.findCoordinator(request, loop)
-        case .joinGroup: return try membership.join(request, on: connection)
-        case .syncGroup: return try membership.sync(request, loop)
-        case .heartbeat: return try membership.heartbeat(request, loop)
-        case .leaveGroup: return try membership.leave(request, loop)
-        case .offsetCommit: return try offsets.commit(request, loop)
-        case .offsetFetch: return try offsets.fetch(request, loop)
-        case .describeGroups: return try groupAdmin.describe(request, loop)
-        case .listGroups: return try groupAdmin.list(request, loop)
-        case .deleteGroups: return try groupAdmin.delete(request, loop)
-        default:
-            throw .versionUnsupported(api: request.header.apiKey.rawValue, version: request.header.apiVersion)
-        }
+        if let answer = try groups.handle(request, on: connection) { return answer }
+        throw .versionUnsupported(api: request.header.apiKey.rawValue, version: request.header.apiVersion)
     }
 }

@@ -24,6 +24,7 @@ public struct ConsoleServer: Service {
         let router = Router()
         addReading(to: router)
         if let announce = content.announce { addAnnounce(announce, to: router) }
+        if let commands = content.commands { addCommands(commands, to: router) }
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "cairn"),
@@ -41,6 +42,9 @@ public struct ConsoleServer: Service {
         router.get("/metrics") { _, _ in
             Self.response(Metric.text(content.metrics()), type: "text/plain; version=0.0.4; charset=utf-8")
         }
+        if let report = content.report {
+            router.get("/status.json") { _, _ in Self.response(await report(), type: "application/json") }
+        }
         router.get("/health") { _, _ in
             let problems = content.problems()
             guard !problems.isEmpty else { return Self.response("ok\n", type: "text/plain; charset=utf-8") }
@@ -56,6 +60,27 @@ public struct ConsoleServer: Service {
             let body = try await request.body.collect(upTo: Self.announceBytesMax)
             let answer = await announce(body)
             return Self.response(answer.body, type: "application/json", status: answer.status)
+        }
+    }
+
+    private func addCommands(_ commands: ConsoleCommands, to router: Router<BasicRequestContext>) {
+        for (path, answer) in commands.questions {
+            router.get("/v1/\(path)") { _, _ in Self.response(answer(), type: "application/json", status: .ok) }
+        }
+        for (path, work) in commands.orders {
+            router.post("/v1/\(path)") { request, _ in
+                let refusal = commands.refusal(
+                    origin: request.headers[.origin], authorization: request.headers[.authorization])
+                if let refusal {
+                    return Self.response("refused\n", type: "text/plain; charset=utf-8", status: .init(code: refusal))
+                }
+                do {
+                    return Self.response(try await work(), type: "application/json", status: .ok)
+                } catch {
+                    return Self.response(
+                        "\(error)\n", type: "text/plain; charset=utf-8", status: .internalServerError)
+                }
+            }
         }
     }
 

@@ -13,6 +13,9 @@ public struct EdgeConfiguration: Sendable {
     public var kafkaListener: KafkaListenerConfiguration?
     public var kafka = EdgeKafkaConfiguration()
     public var engine = LaneConfiguration.EngineChoice.automatic
+    /// Segments are multiples of it; see `LaneConfiguration.eraseBlockBytes`.
+    public var eraseBlockBytes = 4096
+    public var scrub = LaneConfiguration.Scrub()
     /// Threads for reads that block.
     public var readerThreads = 2
 

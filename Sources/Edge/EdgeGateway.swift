@@ -1,4 +1,6 @@
+import GroupCoordination
 import KafkaListener
+import KafkaProtocol
 public import Logging
 public import NIOCore
 public import NIOPosix
@@ -13,6 +15,8 @@ public import WriteAheadLog
 public final class EdgeGateway: Sendable {
     public let configuration: EdgeConfiguration
     public let identity: SiteIdentity
+    /// Which start of the installation this is, and which others were on the same run of the machine.
+    public let boots: SiteBoots
     /// Configured ones first, most urgent first.
     public let lanes: [Lane]
     /// What opening the lanes found, in the order of ``lanes``.
@@ -34,6 +38,8 @@ public final class EdgeGateway: Sendable {
 
     private let group: any EventLoopGroup
     private let pool: NIOThreadPool
+    private let groups: GroupService
+    private let groupOffsets: LocalGroupOffsets
     private let logger: Logger
     private let configuredLanes: Int
     private let state = Mutex(State())
@@ -47,6 +53,7 @@ public final class EdgeGateway: Sendable {
         logger: Logger = Logger(label: "cairn.edge")
     ) throws {
         let identity = try SiteIdentity.open(root: configuration.root)
+        var boots = SiteBoots.open(root: configuration.root)
         let topics = LocalTopics(
             router: configuration.router, incarnation: identity.incarnation,
             autoCreates: configuration.kafka.autoCreatesTopics,
@@ -57,9 +64,15 @@ public final class EdgeGateway: Sendable {
         let watchers = PartitionWatchers()
         let mailboxes = LoopMailboxes()
         let set = try LaneSet(
-            root: configuration.root, router: configuration.router, engine: configuration.engine,
-            watchers: watchers)
-        for (index, lane) in set.lanes.enumerated() {
+            root: configuration.root, router: configuration.router, watchers: watchers, bootEpoch: boots.epoch
+        ) { lane in
+            lane.engine = configuration.engine
+            lane.eraseBlockBytes = configuration.eraseBlockBytes
+            lane.scrub = configuration.scrub
+        }
+        boots.raise(to: set.lanes.map(\.log.bootEpoch).max() ?? 0)
+        // A topic that two lanes know belongs to the configured one.
+        for (index, lane) in set.lanes.enumerated().reversed() {
             for partition in lane.log.partitions() {
                 topics.recovered(partition.topic, partition: partition.partition, lane: index)
             }
@@ -68,12 +81,23 @@ public final class EdgeGateway: Sendable {
         pool.start()
         self.configuration = configuration
         self.identity = identity
+        self.boots = boots
         self.lanes = set.lanes
         self.recovery = set.reports
         self.topics = topics
         self.sink = LaneSink(
             lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
             batchBytesMax: configuration.kafka.batchBytesMax)
+        let lanes = set.lanes
+        let groups = GroupService(configuration: configuration.kafka.groups, timerLoop: group.next())
+        let groupOffsets = LocalGroupOffsets(
+            path: configuration.root + "/groups.sqlite", topics: topics, clock: clock, logger: logger
+        ) { place in
+            guard let topic = topics.topic(named: place.topic) else { return 0 }
+            return lanes[topic.lane].offsets(of: place).end
+        }
+        self.groups = groups
+        self.groupOffsets = groupOffsets
         self.kafkaService = EdgeKafkaService(
             EdgeServices(
                 configuration: configuration.kafka,
@@ -81,7 +105,10 @@ public final class EdgeGateway: Sendable {
                 clock: clock,
                 producerIDs: ProducerIDs(path: configuration.root + "/producer-ids", newSpace: random),
                 watchers: watchers, mailboxes: mailboxes, pool: pool,
-                fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax))))
+                fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax)),
+                groups: GroupHandlers(
+                    groups: groups, offsets: groupOffsets,
+                    directory: EdgeCoordinator(configuration: configuration.kafka), memberID: Self.memberID)))
         self.group = group
         self.pool = pool
         self.logger = logger
@@ -120,7 +147,10 @@ public final class EdgeGateway: Sendable {
             return state
         }
         guard before.phase != .closed else { return }
+        // Parked joins would hold the listener up.
+        groups.stop()
         await stopListeners(before.kafka, before.intakes)
+        await groupOffsets.close()
         let lanes = lanes
         // Closing joins the writer's thread, so it must not hold up an event loop.
         try? await pool.runIfActive { for lane in lanes { lane.log.close() } }
@@ -129,12 +159,15 @@ public final class EdgeGateway: Sendable {
 
     public func status() -> EdgeStatus {
         let (kafka, intakes) = state.withLock { ($0.kafka, $0.intakes) }
+        var groups = groupOffsets.status
+        (groups.activeGroups, groups.members, _) = self.groups.counts
         return EdgeStatus(
             incarnation: identity.incarnation,
             lanes: lanes.enumerated().map { index, lane in
                 EdgeLaneStatus(settings: lane.settings, isConfigured: index < configuredLanes, log: lane.log.status)
             },
             topicCount: topics.count, kafkaAddress: kafka?.address.map(Self.text), kafka: kafka?.counters,
+            groups: groups,
             intakes: intakes.map {
                 EdgeIntakeStatus(name: $0.name, address: $0.address.map(Self.text), counters: $0.counters)
             })
@@ -146,6 +179,10 @@ public final class EdgeGateway: Sendable {
             for intake in intakes { tasks.addTask { await intake.shutdown() } }
         }
         await kafka?.shutdown()
+    }
+
+    private static func memberID() -> KafkaUUID {
+        KafkaUUID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
     }
 
     private static func text(_ address: SocketAddress) -> String {

@@ -10,6 +10,7 @@ public struct EdgeStatus: Sendable {
     /// `host:port` of the Kafka listener while it runs.
     public var kafkaAddress: String?
     public var kafka: KafkaListenerCounters?
+    public var groups: LocalGroupStatus
     public var intakes: [EdgeIntakeStatus]
 }
 

@@ -14,6 +14,8 @@ public final class KafkaConnection: Sendable {
     /// Completes when the connection is gone. What belongs to one request of many uses ``whenClosed(_:)``, which can be taken
     /// back.
     public let closeFuture: EventLoopFuture<Void>
+    /// The order in which its requests take effect, where the service does not do that by itself.
+    public let order: RequestOrder
 
     private let facts: NIOLoopBoundBox<Facts>
     private let closer: @Sendable () -> Void
@@ -40,6 +42,7 @@ public final class KafkaConnection: Sendable {
         self.local = local
         self.eventLoop = eventLoop
         self.closeFuture = closeFuture
+        self.order = RequestOrder(eventLoop: eventLoop)
         self.facts = .makeBoxSendingValue(Facts(), eventLoop: eventLoop)
         self.closer = closer
         closeFuture.hop(to: eventLoop).whenComplete { [weak self] _ in self?.closed() }

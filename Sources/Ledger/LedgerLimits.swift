@@ -10,6 +10,7 @@ public enum LedgerLimits {
     /// Byte positions inside objects are kept in 32 bits.
     public static let objectSizeBytesMax = Int64(UInt32.max)
     public static let runsPerObjectMax = 100_000
+    public static let forgottenPerRunMax = 100_000
     public static let stampsPerRunMax = 10_000
     public static let producerIDsPerRequestMax = 100_000
     public static let offsetsPerCommitMax = 100_000

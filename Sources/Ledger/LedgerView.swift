@@ -38,6 +38,11 @@ public final class LedgerView: Sendable {
         }
     }
 
+    /// Bytes of the extents of each partition, as stored; empty where there is no such topic.
+    public func partitionSizes(_ topicID: KafkaUUID) -> [Int64] {
+        visible.withLock { $0.topics.all[topicID]?.partitions.map(\.sizeBytes) ?? [] }
+    }
+
     // MARK: Extents
 
     /// The extents that hold `offset` and what follows it, up to `maxBytes` of stored bytes; the first one is always
@@ -46,6 +51,21 @@ public final class LedgerView: Sendable {
         _ topicID: KafkaUUID, _ partition: Int32, from offset: Int64, maxBytes: Int, maxCount: Int = 1_000
     ) -> [Extent] {
         visible.withLock { $0.extents(topicID, partition, from: offset, maxBytes: maxBytes, maxCount: maxCount) }
+    }
+
+    /// The same with the aborted transactions that have records in those extents, by their first offset. One look: compaction
+    /// takes records of an aborted transaction out and forgets it at once, so two looks might show the records and not the transaction.
+    public func extentsAndAborted(
+        _ topicID: KafkaUUID, _ partition: Int32, from offset: Int64, maxBytes: Int, maxCount: Int = 1_000
+    ) -> (extents: [Extent], aborted: [AbortedTransaction]) {
+        visible.withLock { state in
+            let extents = state.extents(topicID, partition, from: offset, maxBytes: maxBytes, maxCount: maxCount)
+            guard let last = extents.last?.lastOffset, let found = state.topics.partition(topicID, partition),
+                !found.aborted.isEmpty
+            else { return (extents, []) }
+            let aborted = found.aborted(in: offset..<last + 1)
+            return (extents, aborted.map { AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset) })
+        }
     }
 
     /// The first extent that holds a record with a timestamp of `timestampMs` or later.

@@ -18,6 +18,11 @@ public protocol ObjectStore: Sendable {
     /// of several such calls at once exactly one creates. Without it the last one wins.
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult
 
+    /// The same, its bytes leaving as `pace` allows; there is a default that asks for all of them first.
+    func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult
+
     /// The same for bytes that lie in pieces. By default they are put together first.
     func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult
 

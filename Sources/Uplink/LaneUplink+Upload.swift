@@ -22,7 +22,12 @@ extension LaneUplink {
             return pause(current)
         }
         if current.needsPermit, permit == nil {
-            permit = await parts.permits.acquire(priority: priority)
+            if let pause = parts.pacer?.hold(lane: builder.lane) {
+                publish(isHeld: true)
+                return .until(parts.clock.now.advanced(by: pause), data: false)
+            }
+            let rank = Pacing.rank(priority: priority, isBacklog: upload.isKnownBacklog)
+            permit = await parts.permits.acquire(priority: rank)
             guard permit != nil else { return .none }  // cancelled
         }
         publish()
@@ -39,6 +44,7 @@ extension LaneUplink {
     /// Tells the machine the time and what is durable.
     private func look() {
         let (durableLSN, bytes) = (parts.source.durableLSN, durableBytes())
+        upload.believe(linkBytesPerSecond: parts.pacer?.linkBytesPerSecond)
         action = upload.durable(throughLSN: durableLSN, bytes: bytes, now: now) ?? upload.timer(now: now) ?? action
         shared.withLock { $0.durableLSN = durableLSN }
     }
@@ -99,17 +105,27 @@ extension LaneUplink {
             return failed(UploadFailure(.permanent, message: "build object \(plan.sequence): \(error)"))
         }
         let began = now
+        let session = parts.pacer?.begin(lane: builder.lane, priority: priority, isBacklog: upload.isKnownBacklog)
         do {
-            switch try await parts.store.put(builder.key(sequence: plan.sequence), body, ifAbsent: ifAbsent) {
-            case .created:
-                stored(plan)
-                return upload.putSucceeded(
-                    objectBytes: body.readableBytes, logBytes: planned?.logBytes ?? 0, took: now - began)
-            case .alreadyExists: return upload.putExisted()
-            }
+            let result = try await send(builder.key(sequence: plan.sequence), body, ifAbsent: ifAbsent, session)
+            session?.end(isWhole: result != .alreadyExists)
+            if case .alreadyExists = result { return upload.putExisted() }
+            stored(plan)
+            return upload.putSucceeded(
+                objectBytes: body.readableBytes, logBytes: planned?.logBytes ?? 0, took: now - began)
         } catch {
+            session?.end(isWhole: false)
+            if session?.wasStopped == true { return upload.stopped(now: now) }
+            if let pause = error.retryAfter { parts.pacer?.throttled(for: pause) }
             return failed(UploadFailure(store: error))
         }
+    }
+
+    private func send(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, _ session: PacedUpload<C>?
+    ) async throws(ObjectStoreError) -> PutResult {
+        guard let session else { return try await parts.store.put(key, body, ifAbsent: ifAbsent) }
+        return try await parts.store.put(key, body, ifAbsent: ifAbsent, pace: session)
     }
 
     /// The object of `plan`: from the batches just gathered, or from the log once more.
@@ -229,10 +245,11 @@ extension LaneUplink {
         }
     }
 
-    private func publish() {
+    private func publish(isHeld: Bool = false) {
         let (action, upload) = (action, upload)
         shared.withLock { status in
-            status.phase = action.phase(isAlarmed: status.alarm != nil)
+            status.phase = isHeld ? .held : action.phase(isAlarmed: status.alarm != nil)
+            status.nextTry = action.nextTry
             status.currentPlan = upload.currentPlan
             status.nextSequence = upload.nextSequence
             status.attempt = upload.failures + 1
@@ -257,6 +274,13 @@ extension LaneUpload.Action {
         switch self {
         case .gather, .put, .replace: true
         case .awaitData, .awaitMore, .recordPlan, .compare, .recordUploaded, .rest: false
+        }
+    }
+
+    var nextTry: Duration? {
+        switch self {
+        case .rest(let until), .awaitMore(let until, _): until
+        default: nil
         }
     }
 

@@ -10,6 +10,8 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
     /// Nil: nobody is told; the cloud finds the objects by listing.
     public var announcer: (any Announcer)?
     public var permits: PutPermits
+    /// Nil: uploads begin as soon as they can, as fast as they can.
+    public var pacer: UplinkPacer<C>?
     /// Told what the cloud says about the site, with each answer to an announcement.
     public var onDirectives: (@Sendable ([String: String]) -> Void)?
     public var clock: C
@@ -19,13 +21,14 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
 
     public init(
         source: any LaneSource, store: any ObjectStore, announcer: (any Announcer)?, permits: PutPermits, clock: C,
-        random: @escaping @Sendable () -> UInt64, logger: Logger,
+        random: @escaping @Sendable () -> UInt64, logger: Logger, pacer: UplinkPacer<C>? = nil,
         onDirectives: (@Sendable ([String: String]) -> Void)? = nil
     ) {
         self.source = source
         self.store = store
         self.announcer = announcer
         self.permits = permits
+        self.pacer = pacer
         self.clock = clock
         self.random = random
         self.logger = logger

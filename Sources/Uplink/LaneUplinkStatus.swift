@@ -7,6 +7,8 @@ public struct LaneUplinkStatus: Sendable, Equatable {
         /// Nothing to upload, or waiting for a flush interval or a permit.
         case waiting
         case reading, planning, putting, comparing, recording
+        /// Something to upload, but no upload may begin now: ``PacingStatus`` says why.
+        case held
         /// The last attempt failed; the next one comes by itself.
         case resting
         /// The last attempt failed for good: somebody must act. Tried again slowly.
@@ -41,6 +43,8 @@ public struct LaneUplinkStatus: Sendable, Equatable {
     /// Bytes of object for one byte of log.
     public var compressionRatio = 1.0
     public var isBacklog = false
+    /// When the next attempt or the next object is due, since the uplink started.
+    public var nextTry: Duration?
     /// Sequence of the last object the cloud says it has adopted.
     public var adoptedThrough: UInt64?
     public var isAnnouncing = false

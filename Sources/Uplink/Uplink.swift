@@ -5,6 +5,7 @@ public import WriteAheadLog
 /// Carries all lanes of a gateway (or of a cloud node that acks from its log) into the object store.
 ///
 /// - Lanes share `permitsMax` permits: so many objects are in memory and on the link at most, critical ones first.
+/// - With a pacer uploads begin and their bytes leave as it allows; it is the same for all lanes.
 /// - ``run()`` works until its task is cancelled; nothing durable is lost by that, the next start goes on where it stopped.
 public final class Uplink<C: Clock<Duration>>: Sendable {
     /// One lane and its settings.
@@ -19,22 +20,25 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
     }
 
     public let lanes: [LaneUplink<C>]
+    public let pacer: UplinkPacer<C>?
     private let clock: C
 
     public init(
         identity: UplinkIdentity, lanes: [Lane], store: any ObjectStore, announcer: (any Announcer)?,
-        permitsMax: Int = 2, clock: C, random: @escaping @Sendable () -> UInt64, logger: Logger,
+        permitsMax: Int = 3, clock: C, random: @escaping @Sendable () -> UInt64, logger: Logger,
+        pacer: UplinkPacer<C>? = nil,
         onDirectives: (@Sendable ([String: String]) -> Void)? = nil
     ) {
         let permits = PutPermits(
             permitsMax: permitsMax, topPriority: lanes.map(\.settings.priority).min() ?? 0)
         self.clock = clock
+        self.pacer = pacer
         self.lanes = lanes.map { lane in
             LaneUplink(
                 identity: identity, settings: lane.settings,
                 components: LaneUplinkComponents(
                     source: lane.source, store: store, announcer: announcer, permits: permits, clock: clock,
-                    random: random, logger: logger, onDirectives: onDirectives))
+                    random: random, logger: logger, pacer: pacer, onDirectives: onDirectives))
         }
     }
 
@@ -46,6 +50,7 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
         await withTaskGroup(of: Void.self) { group in
             for lane in lanes { group.addTask { await lane.run() } }
         }
+        pacer?.close()
     }
 
     /// Before a graceful stop, while ``run()`` still runs: sends what is durable without waiting for intervals.
@@ -58,6 +63,8 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
             var isDrained = true
             for lane in lanes where await !lane.isDrained { isDrained = false }
             if isDrained { return true }
+            // Paused: nothing will go.
+            guard pacer?.isPaused != true else { return false }
             guard clock.now < deadline, !Task.isCancelled else { return false }
             try? await clock.sleep(for: min(.milliseconds(20), clock.now.duration(to: deadline)))
         }

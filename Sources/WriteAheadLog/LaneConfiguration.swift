@@ -24,6 +24,22 @@ public struct LaneConfiguration: Sendable, Equatable {
     /// Freed segments kept for reuse.
     public var spareSegmentsMax: Int
     public var engine: EngineChoice
+    /// The flash's erase block, or a multiple of it: segments are whole multiples. 4096 where it does not matter.
+    public var eraseBlockBytes: Int
+    public var scrub: Scrub
+
+    /// Reading closed segments again, to find rot before a reader does.
+    public struct Scrub: Sendable, Equatable {
+        /// Most bytes read in a second; 0 switches it off.
+        public var bytesPerSecond: Int
+        /// From the start of one round over all segments to the start of the next.
+        public var interval: Duration
+
+        public init(bytesPerSecond: Int = 1 << 20, interval: Duration = .seconds(86_400)) {
+            self.bytesPerSecond = bytesPerSecond
+            self.interval = interval
+        }
+    }
 
     /// How group commits reach the disk.
     public enum EngineChoice: String, Sendable, CaseIterable {
@@ -49,7 +65,8 @@ public struct LaneConfiguration: Sendable, Equatable {
         name: String, directory: String, segmentSizeBytes: Int = 64 << 20, quotaBytes: Int = 8 << 30,
         commitWindow: Duration = .milliseconds(1), groupBytesMax: Int = 8 << 20, pendingBytesMax: Int = 64 << 20,
         localRetention: LocalRetention = LocalRetention(), producersMax: Int = 8192, partitionsMax: Int = 8192,
-        spareSegmentsMax: Int = 2, engine: EngineChoice = .automatic
+        spareSegmentsMax: Int = 2, engine: EngineChoice = .automatic, eraseBlockBytes: Int = Block.sizeBytes,
+        scrub: Scrub = Scrub()
     ) {
         self.name = name
         self.directory = directory
@@ -63,6 +80,8 @@ public struct LaneConfiguration: Sendable, Equatable {
         self.partitionsMax = partitionsMax
         self.spareSegmentsMax = spareSegmentsMax
         self.engine = engine
+        self.eraseBlockBytes = eraseBlockBytes
+        self.scrub = scrub
     }
 }
 
@@ -90,6 +109,13 @@ extension LaneConfiguration {
         try demand(
             segmentSizeBytes % Block.sizeBytes == 0, "segmentSizeBytes \(segmentSizeBytes) is no multiple of 4096")
         try demand(segmentSizeBytes >= 16 * Block.sizeBytes, "segmentSizeBytes \(segmentSizeBytes) is below 65536")
+        try demand(
+            eraseBlockBytes >= Block.sizeBytes && eraseBlockBytes % Block.sizeBytes == 0,
+            "eraseBlockBytes \(eraseBlockBytes) is no multiple of 4096")
+        try demand(
+            segmentSizeBytes % eraseBlockBytes == 0,
+            "segmentSizeBytes \(segmentSizeBytes) is no multiple of an erase block, \(eraseBlockBytes)")
+        try demand(scrub.bytesPerSecond >= 0 && scrub.interval > .zero, "scrub: negative rate, or no interval")
         try demand(segmentSizeBytes <= 1 << 30, "segmentSizeBytes \(segmentSizeBytes) is above 1 GiB")
         try demand(groupBytesMax % Block.sizeBytes == 0, "groupBytesMax \(groupBytesMax) is no multiple of 4096")
         try demand(groupBytesMax >= 2 * Block.sizeBytes, "groupBytesMax \(groupBytesMax) is below 8192")

@@ -26,9 +26,29 @@ public struct LaneStatus: Sendable, Equatable {
     public var indexedLSN: UInt64 = 0
     /// `io_uring` or `pwrite`, with the reason for a fallback.
     public var engine = ""
+    /// This start of the log, as its frames bear it.
+    public var bootEpoch: UInt64 = 0
+    public var written = WrittenBytes()
+    public var scrub = ScrubStatus()
+    /// Damaged ranges found since the start, the newest last; at most 64.
+    public var quarantined: [QuarantinedRange] = []
     /// True while the last write failed and no later one has succeeded.
     public var isFailing = false
     public var alarms = LaneAlarms()
+}
+
+/// How far the scrubber is. Counters grow from the start of the process.
+public struct ScrubStatus: Sendable, Equatable {
+    public var isOn = false
+    /// The segment that is being read; nil while it waits.
+    public var segment: UInt64?
+    public var readBytes: UInt64 = 0
+    /// Rounds over all closed segments that were finished.
+    public var rounds: UInt64 = 0
+    /// Damage that the scrubber was the first to find.
+    public var damagedRanges: UInt64 = 0
+
+    public init() {}
 }
 
 /// Things an operator should hear about. Counters only grow while the process lives.
@@ -44,6 +64,10 @@ public struct LaneAlarms: Sendable, Equatable {
     public var quotaRejections: UInt64 = 0
     public var indexRebuilds: UInt64 = 0
     public var indexFailures: UInt64 = 0
+    /// Directories of this lane that were left untouched because a newer program wrote them.
+    public var newerFormats: UInt64 = 0
+    /// Heads of segments that the scrubber could not verify though the data behind them is good.
+    public var damagedHeads: UInt64 = 0
     public var lastMessage: String?
 
     public init() {}
@@ -74,6 +98,9 @@ public struct RecoveryReport: Sendable, Equatable {
     public var durationMs = 0
     public var engine = ""
     public var index = IndexRecovery.current
+    /// Directories that hold segments of a newer format, and were left untouched.
+    public var leftUntouched: [NewerSegments] = []
+    public var bootEpoch: UInt64 = 0
     /// Failures met on the way that did not stop the start.
     public var notes: [String] = []
     /// Some bytes could not be read at all, so the newest segment is left as it is and a new one is begun.
@@ -81,8 +108,10 @@ public struct RecoveryReport: Sendable, Equatable {
 
     public init() {}
 
-    /// True when nothing that had been acknowledged is known to be lost.
-    public var isClean: Bool { quarantined.isEmpty && gaps.isEmpty && unreadableSegments.isEmpty }
+    /// True when nothing that had been acknowledged is known to be lost or out of reach.
+    public var isClean: Bool {
+        quarantined.isEmpty && gaps.isEmpty && unreadableSegments.isEmpty && leftUntouched.isEmpty
+    }
 }
 
 /// Bytes of a segment that hold no valid frames although valid ones follow.
@@ -108,6 +137,9 @@ extension RecoveryReport: CustomStringConvertible {
                 + " \(uploadedThrough), \(partitionCount) partitions, \(producerCount) producers,"
                 + " \(scannedBytes) bytes read in \(durationMs) ms, \(engine)"
         ]
+        for newer in leftUntouched {
+            lines.append("left untouched: \(newer). A newer cairn wrote them; start it again to go on with them")
+        }
         if tornTailBytes > 0 { lines.append("cut \(tornTailBytes) bytes of an unfinished write at the end") }
         if !missingSegments.isEmpty { lines.append("missing segments: \(missingSegments)") }
         if !unreadableSegments.isEmpty { lines.append("unreadable segments: \(unreadableSegments)") }

@@ -80,6 +80,12 @@ public struct StoredBatch: Sendable, Equatable {
     public var clockQuality: ClockQuality
     public var header: RecordBatchHeader
     public var batch: ByteBuffer
+    /// The start of the log that took it in; nil from `fetch`, and for what older programs wrote.
+    public var bootEpoch: UInt64?
+
+    public var time: BatchTime {
+        BatchTime(bootEpoch: bootEpoch, monotonicNs: monotonicNs, wallMs: wallMs, clockQuality: clockQuality)
+    }
 }
 
 /// LSNs that should be there and cannot be read any more: lost to corruption or to a lost segment.

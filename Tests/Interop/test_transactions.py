@@ -112,6 +112,37 @@ def test_the_second_producer_of_an_id_fences_the_first(node, wire, topic, client
         pass
 
 
+@pytest.mark.parametrize("first", CLIENTS)
+@pytest.mark.parametrize("second", CLIENTS)
+def test_a_producer_that_begins_again_over_an_open_transaction(node, wire, topic, first, second):
+    """Rule T1: what the predecessor left open is aborted by InitProducerId itself, which succeeds at once: its end is one
+    record, so there is nothing that CONCURRENT_TRANSACTIONS would let a client wait for."""
+    wire.create(topic, partitions=2)
+    left = TRANSACTIONS[first](node.bootstrap, topic)
+    left.init()
+    left.begin()
+    for partition in (0, 1):
+        left.send(topic, values("left", 5), partition)
+    left.flush()
+    stable = wire.offset(topic, -1, isolation=1).offset
+    assert stable == 0, "the transaction is open"
+    again = TRANSACTIONS[second](node.bootstrap, topic)
+    again.init()
+    for partition in (0, 1):
+        assert wire.offset(topic, -1, isolation=1, partition=partition).offset == 6, "aborted when init returned"
+    for number in range(2):
+        again.begin()
+        for partition in (0, 1):
+            again.send(topic, values(f"again{number}", 5), partition)
+        again.commit()
+    for partition in (0, 1):
+        wanted = values("again0", 5) + values("again1", 5)
+        assert read("confluent", node.bootstrap, topic, True, partition) == wanted
+        assert read("confluent", node.bootstrap, topic, False, partition) == values("left", 5) + wanted
+    again.close()
+    left.close()
+
+
 @pytest.mark.parametrize("ack", ACKS)
 def test_a_transaction_that_outlives_its_timeout_is_aborted(node, wire, topic, ack):
     wire.create(topic, cairn_ack=ack)

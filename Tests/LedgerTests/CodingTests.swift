@@ -104,17 +104,18 @@ import Testing
     }
 
     @Test func aNewerFormatIsRefusedWithBothVersions() throws {
-        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: 3)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: 3, supported: 2)) {
+        let (newer, own) = (LedgerFrame.version + 1, Int(LedgerFrame.version))
+        let blob = LedgerBatch(sequence: 1, epoch: 1, records: []).encoded(version: newer)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger log blob", found: own + 1, supported: own)) {
             try LedgerBatch(decoding: blob)
         }
-        let snapshot = LedgerState().encodedSnapshot(version: 3)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: 3, supported: 2)) {
+        let snapshot = LedgerState().encodedSnapshot(version: newer)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger snapshot", found: own + 1, supported: own)) {
             try LedgerState(decodingSnapshot: snapshot)
         }
         var command = LedgerCommand.allocateProducerID(count: 1).encoded()
-        command.setInteger(3 as UInt16, at: 4)
-        #expect(throws: LedgerFormatError.newerVersion(what: "ledger command", found: 3, supported: 2)) {
+        command.setInteger(newer, at: 4)
+        #expect(throws: LedgerFormatError.newerVersion(what: "ledger command", found: own + 1, supported: own)) {
             try LedgerCommand(decoding: command)
         }
     }

@@ -55,6 +55,64 @@ import Testing
         #expect(reloaded.objects.all == state.objects.all)
     }
 
+    /// Two aborted transactions of producer 1: records 0 to 9 with the marker 10, records 11 to 20 with the marker 21.
+    private func aborted() throws -> LedgerState {
+        var state = try LedgerState.withTopic()
+        try state.submit(initialise())
+        for (number, key) in ["x", "y"].enumerated() {
+            let first = Int32(number) * 10
+            try state.submit(object(key, run(stamps: [stamp(1, first...first + 9)], .adds)))
+            try state.submit(end(.abort))
+        }
+        return state
+    }
+
+    private let first = AbortedTransaction(producerID: 1, firstOffset: 0)
+    private let second = AbortedTransaction(producerID: 1, firstOffset: 11)
+
+    private func named(_ state: LedgerState) -> [Int64] {
+        state.partition()?.aborted(in: 0..<100).map(\.firstOffset) ?? []
+    }
+
+    @Test("K2: a rewrite forgets the aborted transactions that end in it, and no others")
+    func forgotten() throws {
+        var state = try aborted()
+        #expect(named(state) == [0, 11])
+        var run = state.rewritten(from: 0, through: 10)
+        run.forgotten = [first, second, AbortedTransaction(producerID: 2, firstOffset: 0)]
+        guard case .extentsRewritten(let record) = try state.decide(state.rewrite("m", [run])).records.first else {
+            Issue.record("no rewrite")
+            return
+        }
+        #expect(record.runs.map(\.forgotten) == [[first]], "what the log is told is what was known")
+        try state.submit(state.rewrite("m", [run]))
+        #expect(named(state) == [11])
+        var rest = state.rewritten(from: 11, through: 21)
+        rest.forgotten = [AbortedTransaction(producerID: 2, firstOffset: 11)]
+        try state.submit(state.rewrite("other producer", [rest]))
+        #expect(named(state) == [11])
+        let reloaded = try LedgerState(decodingSnapshot: state.encodedSnapshot())
+        #expect(named(reloaded) == [11])
+    }
+
+    @Test("K2: a rewrite that is refused forgets nothing, nor does one repeated forget anew")
+    func forgottenAndRefused() throws {
+        var state = try aborted()
+        var run = state.rewritten(from: 0, through: 21)
+        run.forgotten = [first, second]
+        run.fingerprint ^= 1
+        #expect(try state.submit(state.rewrite("m", [run])) == refused)
+        #expect(named(state) == [0, 11])
+        run.fingerprint ^= 1
+        let command = state.rewrite("n", [run])
+        #expect(try state.submit(command) == done)
+        #expect(named(state) == [])
+        #expect(try state.decide(command) == LedgerDecision(answer: done))
+        var many = state.rewritten(from: 0, through: 21)
+        many.forgotten = Array(repeating: first, count: LedgerLimits.forgottenPerRunMax + 1)
+        #expect(state.refusal(of: state.rewrite("many", [many])) != nil)
+    }
+
     @Test("a key repeated gets its first answer, a tombstoned one is refused")
     func repeated() throws {
         var state = try filled(objects: 2)

@@ -162,7 +162,10 @@ let sampleCommands: [LedgerCommand] = [
 
 private let sampleRewrittenRun = RewrittenRun(
     topicID: topicID(1), partition: 0, baseOffset: 0, lastOffset: 9, fingerprint: .max, position: 50, lengthBytes: 70,
-    minTimestampMs: -1, maxTimestampMs: 1 << 50)
+    minTimestampMs: -1, maxTimestampMs: 1 << 50,
+    forgotten: [
+        AbortedTransaction(producerID: 9, firstOffset: 1), AbortedTransaction(producerID: 8, firstOffset: 1 << 40),
+    ])
 
 /// One of each record.
 let sampleRecords: [LedgerRecord] = [

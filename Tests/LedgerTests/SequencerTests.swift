@@ -210,7 +210,10 @@ import Testing
     @Test func aNewerLogIsRefusedBeforeItsWriterIsFenced() throws {
         let (_, log) = try opened()
         log.replaceBlobs { $0[0].blob.setInteger(9 as UInt16, at: 4) }
-        #expect(throws: LedgerError.corrupt(.newerVersion(what: "ledger log blob", found: 9, supported: 2))) {
+        #expect(
+            throws: LedgerError.corrupt(
+                .newerVersion(what: "ledger log blob", found: 9, supported: Int(LedgerFrame.version)))
+        ) {
             _ = try open(log)
         }
         #expect(try log.beginEpoch() == 2)

@@ -32,7 +32,7 @@ struct ObjectSizingTests {
         #expect(fast.logBytesMax(isBacklog: false) == 8 << 20)
         var slow = ObjectSizing(limits: limits)
         for _ in 0..<20 { slow.sent(objectBytes: 256 << 10, logBytes: 256 << 10, took: .seconds(600)) }
-        #expect(slow.logBytesMax(isBacklog: true) == 256 << 10)
+        #expect(slow.logBytesMax(isBacklog: true) == 64 << 10)
     }
 
     @Test("small objects on a long line do not make a fast link look slow")
@@ -59,6 +59,6 @@ struct ObjectSizingTests {
         sizing.timedOut()
         #expect(sizing.logBytesMax(isBacklog: true) == 5 << 20)
         for _ in 0..<30 { sizing.timedOut() }
-        #expect(sizing.logBytesMax(isBacklog: true) == 256 << 10)
+        #expect(sizing.logBytesMax(isBacklog: true) == 64 << 10)
     }
 }

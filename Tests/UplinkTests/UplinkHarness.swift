@@ -35,10 +35,18 @@ final class Harness {
         uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: 0)
     }
 
+    private(set) var pacer: UplinkPacer<ManualClock>?
+
+    /// Starts the process again, its uploads paced by this.
+    func pace(_ pacer: UplinkPacer<ManualClock>) {
+        self.pacer = pacer
+        restart()
+    }
+
     /// The process is killed and started again: all that is left is the lane and the store.
     func restart() {
         seed += 1
-        uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: seed)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: seed, pacer: pacer)
     }
 
     /// Takes steps, and sleeps when told to, until there is nothing left to do or `stepsMax` steps were taken.
@@ -70,7 +78,7 @@ final class Harness {
 
     private static func make(
         _ lane: TestLane, _ store: any ObjectStore, _ cloud: TestCloud, _ clock: ManualClock,
-        _ settings: LaneUplinkSettings, seed: UInt64
+        _ settings: LaneUplinkSettings, seed: UInt64, pacer: UplinkPacer<ManualClock>? = nil
     ) -> LaneUplink<ManualClock> {
         let random = Mutex(SeededRandom(seed: seed))
         var logger = Logger(label: "test")
@@ -80,7 +88,7 @@ final class Harness {
             identity: identity, settings: settings,
             components: LaneUplinkComponents(
                 source: lane, store: store, announcer: cloud, permits: PutPermits(), clock: clock,
-                random: { random.withLock { $0.next() } }, logger: logger))
+                random: { random.withLock { $0.next() } }, logger: logger, pacer: pacer))
     }
 
     /// Every object in the store is whole, their sequences and ranges follow each other, and their records are exactly

@@ -276,14 +276,16 @@ struct LaneLogTests {
         }
     }
 
-    @Test("the incarnation is made once, survives, and a broken file is replaced")
+    @Test("the incarnation is made once and survives; with both copies broken it is replaced")
     func identity() throws {
         let first = try SiteIdentity.open(root: directory.path)
         #expect(first.incarnation.utf8.count == 32 && first.replaced == nil)
         #expect(try SiteIdentity.open(root: directory.path) == first)
         try directory.write("incarnation", Data([0, 1, 2]))
+        try directory.write("incarnation.copy", Data(repeating: 0, count: 33))
         let second = try SiteIdentity.open(root: directory.path)
         #expect(second.incarnation != first.incarnation && second.replaced != nil)
         #expect(try SiteIdentity.open(root: directory.path).incarnation == second.incarnation)
+        #expect(directory.files(".broken").count == 2)
     }
 }

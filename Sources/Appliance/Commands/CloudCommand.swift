@@ -34,6 +34,7 @@ struct ServeCloudCommand: AsyncParsableCommand {
             services.append(
                 ConsoleServer(host: http.host, port: http.port, content: CloudConsole.content(role), logger: logger))
         }
+        services.append(HealthWatch.of(role, logger: logger))
         try await RoleRunner.run(services, logger: logger)
     }
 }

@@ -16,15 +16,23 @@ struct EdgeCommand: AsyncParsableCommand {
         let role: EdgeRole
         do {
             role = try await EdgeRole.open(
-                settings, store: try settings.store.map { try OpenedStore($0) }, announcer: nil, logger: logger)
+                settings,
+                store: try settings.store.map {
+                    try OpenedStore($0, progressTimeout: settings.uplink.pacing.progressTimeout)
+                }, announcer: nil, logger: logger)
         } catch {
             throw Complaint.say("\(settings.dataDirectory): \(error)", Complaint.unavailable)
         }
+        let health = EdgeHealth(role)
+        let watch = HealthWatch.of(role, health, logger: logger)
         var services: [any Service] = [role]
         if let http = settings.http {
             services.append(
-                ConsoleServer(host: http.host, port: http.port, content: EdgeConsole.content(role), logger: logger))
+                ConsoleServer(
+                    host: http.host, port: http.port, content: EdgeConsole.content(role, health), logger: logger))
         }
+        // The first to be stopped: it says so.
+        services.append(watch)
         try await RoleRunner.run(services, logger: logger)
     }
 }

@@ -18,6 +18,8 @@ struct UpCommand: AsyncParsableCommand {
         try SettingsOptions.finish(reader)
         let logger = RoleRunner.logger(settings.edge.log, label: "cairn")
         let (edge, cloud) = try await open(settings, logger)
+        let health = EdgeHealth(edge)
+        let watch = HealthWatch.of(edge, health, logger: logger)
         var services: [any Service] = [cloud, edge]
         if let http = settings.cloud.http {
             services.append(
@@ -25,10 +27,12 @@ struct UpCommand: AsyncParsableCommand {
         }
         if let http = settings.edge.http {
             services.append(
-                ConsoleServer(host: http.host, port: http.port, content: EdgeConsole.content(edge), logger: logger))
+                ConsoleServer(
+                    host: http.host, port: http.port, content: EdgeConsole.content(edge, health), logger: logger))
         }
         let feed = try makeFeed(settings, logger)
         if let feed { services.append(FeedService(feed: feed)) }
+        services.append(watch)
         services.append(ScreenService(edge: edge, cloud: cloud, feed: feed))
         try await RoleRunner.run(services, logger: logger)
     }

@@ -5,7 +5,7 @@ import WriteAheadLog
 struct WALCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wal", abstract: "Looks into a gateway's write-ahead log.",
-        subcommands: [Inspect.self, Verify.self, RebuildIndex.self])
+        subcommands: [Inspect.self, Verify.self, Salvage.self, RebuildIndex.self])
 
     /// `DIR` is a gateway's data directory, or the directory of one lane.
     struct Place: ParsableArguments {
@@ -26,7 +26,7 @@ struct WALCommand: AsyncParsableCommand {
         }
 
         func each<Report: CustomStringConvertible>(
-            _ work: (String) throws(WALError) -> Report
+            failure: ExitCode = .failure, _ work: (String) throws(WALError) -> Report
         ) throws -> [Report] {
             try lanes().map { lane in
                 do {
@@ -34,7 +34,7 @@ struct WALCommand: AsyncParsableCommand {
                     print(report)
                     return report
                 } catch {
-                    throw Complaint.say("\(lane): \(error)")
+                    throw Complaint.say("\(lane): \(error)", failure)
                 }
             }
         }
@@ -51,11 +51,67 @@ struct WALCommand: AsyncParsableCommand {
 
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Reads every frame and checks it; exit code 1 when something is damaged. Changes nothing.")
+            abstract: "Reads every frame and checks it. Changes nothing; the gateway may run.",
+            discussion: "Exit code 0: all is good. 1: something is damaged or lost. 2: it could not be read.")
         @OptionGroup var place: Place
         func run() async throws {
-            let reports = try place.each { (lane: String) throws(WALError) in try Inspection.verify(directory: lane) }
+            let reports = try WALCommand.orUnreadable {
+                try place.each { (lane: String) throws(WALError) in try Inspection.verify(directory: lane) }
+            }
+            // What only a newer cairn can read has not been verified.
+            guard reports.allSatisfy({ $0.newer == nil }) else { throw WALCommand.unreadable }
             guard reports.allSatisfy(\.isClean) else { throw ExitCode.failure }
+        }
+    }
+
+    struct Salvage: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Gets out of a damaged log whatever still verifies, and says what is lost.",
+            discussion: """
+                Reads DIR only; no gateway may be using it. With --to a fresh data-dir (or lane) is written, with the same \
+                LSNs and offsets and the site's identity: start the gateway there and it goes on where this one stopped.
+                Exit code 0: nothing is lost. 1: something is. 2: it could not be read or written.
+                """)
+        @OptionGroup var place: Place
+        @Option(help: "Directory to write, not there yet or empty. Without it nothing is written.") var to: String?
+
+        func run() async throws {
+            let reports = try WALCommand.orUnreadable { try salvage() }
+            guard reports.allSatisfy(\.isWhole) else { throw ExitCode.failure }
+        }
+
+        private func salvage() throws -> [SalvageReport] {
+            let isLane = try place.lanes() == [place.directory]
+            let reports = try place.each { (lane: String) throws(WALError) in
+                let name = lane.split(separator: "/").last.map(String.init) ?? lane
+                return try WriteAheadLog.Salvage.run(
+                    directory: lane, to: to.map { isLane ? $0 : $0 + "/lanes/" + name })
+            }
+            if let to, !isLane { try copyIdentity(to: to) }
+            return reports
+        }
+
+        /// Without it the gateway would be another one to the cloud, and its objects would continue nothing.
+        private func copyIdentity(to target: String) throws {
+            for name in ["incarnation", "incarnation.copy", "boots", "producer-ids"] {
+                guard let bytes = FileManager.default.contents(atPath: place.directory + "/" + name) else { continue }
+                try bytes.write(to: URL(fileURLWithPath: target + "/" + name))
+                print("copied \(name)")
+            }
+        }
+    }
+
+    /// Nothing is known about the log.
+    static let unreadable = ExitCode(2)
+
+    /// For scripts: whatever keeps a command from its answer is 2, apart from 1, which is an answer.
+    static func orUnreadable<T>(_ body: () throws -> T) throws -> T {
+        do {
+            return try body()
+        } catch is ExitCode {
+            throw unreadable
+        } catch {
+            throw Complaint.say("\(error)", unreadable)
         }
     }
 

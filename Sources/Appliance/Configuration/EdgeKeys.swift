@@ -3,7 +3,7 @@ enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + CommonKeys.store + uplink
+        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + uplink + pacing
         + CommonKeys.encryption + CommonKeys.log
 
     private static let general: [SettingKey] = [
@@ -21,6 +21,9 @@ enum EdgeKeys {
         SettingKey("kafka.auto-create", .flag, "true", "Create a topic when a producer first names it."),
         SettingKey(
             "kafka.partitions", .count(1...10_000), "1", "Partitions of a topic that is not listed under topics."),
+        SettingKey(
+            "kafka.group-initial-delay", .duration, "3s",
+            "group.initial.rebalance.delay.ms: wait for more members of a new group."),
         SettingKey("topics", .list, "", "Topics known from the start: NAME partitions=N"),
         SettingKey(
             "ntrip.listen", .address, "127.0.0.1:2101", "NTRIP caster for sources (v1 SOURCE, v2 POST). Empty: off."),
@@ -53,12 +56,26 @@ enum EdgeKeys {
         ]
     }
 
+    private static let log: [SettingKey] = [
+        SettingKey(
+            "wal.segment", .size((1 << 20)...(1 << 30)), "64MiB",
+            "Size of a log file. A lane's quota holds at least two."),
+        SettingKey(
+            "wal.erase-block", .size(4096...(64 << 20)), "4MiB",
+            "Erase block of the flash; wal.segment is a multiple of it."),
+        SettingKey(
+            "wal.scrub-rate", .size(0...(1 << 30)), "1MiB",
+            "Bytes a second of closed log files that are read again to find rot, per lane. 0: off."),
+        SettingKey("wal.scrub-every", .duration, "24h", "A round over all closed log files starts so often."),
+    ]
+
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
         SettingKey(
             "uplink.object-bytes", .size((256 << 10)...(32 << 20)), "8MiB",
             "An object is closed at this size in normal times."),
-        SettingKey("uplink.concurrency", .count(1...16), "2", "Uploads under way at once."),
+        SettingKey(
+            "uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
     ]

@@ -4,10 +4,12 @@ struct EdgeSettings: Sendable {
     var dataDirectory: String
     var http: HostPort?
     var kafka: KafkaSettings
+    var groupInitialDelay: Duration
     var topics: [TopicSettings]
     var ntrip: NTRIPSettings?
     var streams: [StreamSettings]
     var lanes: [LaneSettings]
+    var wal: WALSettings
     var uplink: UplinkSettings
     var store: StoreSettings?
     var encryption: EncryptionSettings
@@ -21,10 +23,15 @@ struct EdgeSettings: Sendable {
         if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
         http = reader.address(prefix + "http.listen")
         kafka = KafkaSettings(reader, prefix: prefix)
+        groupInitialDelay = reader.duration(prefix + "kafka.group-initial-delay")
         topics = Self.topics(reader, prefix + "topics")
         ntrip = NTRIPSettings(reader, prefix: prefix + "ntrip.")
         streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }
         lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
+        wal = WALSettings(reader, prefix: prefix + "wal.")
+        for lane in lanes where lane.quotaBytes < 2 * wal.segmentBytes {
+            reader.refuse(prefix + "lanes.\(lane.name).quota", "is below two segments of wal.segment")
+        }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
         store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
         encryption = EncryptionSettings(reader)
@@ -194,13 +201,35 @@ struct LaneSettings: Sendable {
     }
 }
 
+/// The files of the write-ahead log.
+struct WALSettings: Sendable {
+    var segmentBytes: Int
+    var eraseBlockBytes: Int
+    var scrubBytesPerSecond: Int
+    var scrubInterval: Duration
+
+    init(_ reader: SettingsReader, prefix: String) {
+        segmentBytes = reader.size(prefix + "segment")
+        eraseBlockBytes = reader.size(prefix + "erase-block")
+        scrubBytesPerSecond = reader.size(prefix + "scrub-rate")
+        scrubInterval = reader.duration(prefix + "scrub-every")
+        if eraseBlockBytes % 4096 != 0 { reader.refuse(prefix + "erase-block", "is no multiple of 4096") }
+        if eraseBlockBytes > 0, segmentBytes % eraseBlockBytes != 0 {
+            reader.refuse(prefix + "segment", "is no multiple of wal.erase-block")
+        }
+        if scrubInterval <= .zero { reader.refuse(prefix + "scrub-every", "must be above 0") }
+    }
+}
+
 struct UplinkSettings: Sendable {
     var enabled: Bool
     var objectBytes: Int
     var concurrency: Int
     var announce: [String]
+    var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
+        pacing = UplinkPacingSettings(reader, prefix: prefix)
         enabled = reader.flag(prefix + "enabled")
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")

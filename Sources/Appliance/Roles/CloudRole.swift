@@ -1,6 +1,7 @@
 import Cloud
 import Console
 import FoundationEssentials
+import GroupCoordination
 import KafkaListener
 import Ledger
 import Logging
@@ -8,6 +9,7 @@ import NIOCore
 import NIOPosix
 import Sealing
 import ServiceLifecycle
+import Synchronization
 import Uplink
 
 /// A cloud node, wired: ledger, broker, Kafka listener.
@@ -19,6 +21,10 @@ final class CloudRole: Service {
     private let store: OpenedStore
     private let keys: LiveKeyRing?
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
+
+    /// Kafka clients are served.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
 
     /// Opens the ledger, which takes it over from an older process, and binds nothing yet.
     static func open(_ settings: CloudSettings, store: OpenedStore, logger: Logger) async throws -> CloudRole {
@@ -60,6 +66,7 @@ final class CloudRole: Service {
         broker.advertise(host: told?.host ?? "127.0.0.1", port: told?.port ?? 0)
         let address = try await Binding.bind(settings.kafka.listen, "kafka.listen") { try await listener.start() }
         if told?.port ?? 0 == 0 { broker.advertise(host: told?.host ?? "127.0.0.1", port: address.port ?? 0) }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "cloud node accepts Kafka clients", metadata: ["address": "\(address)", "store": "\(store.description)"])
         await withTaskGroup(of: Void.self) { group in

@@ -1,12 +1,70 @@
 import Console
+import Dispatch
 import Edge
+import NIOCore
 import Uplink
 import WriteAheadLog
 
 /// Page, metrics and health of a gateway.
 enum EdgeConsole {
-    static func content(_ role: EdgeRole) -> ConsoleContent {
-        ConsoleContent(page: { page(role) }, metrics: { metrics(role) }, problems: { role.problems })
+    static func content(_ role: EdgeRole, _ health: EdgeHealth) -> ConsoleContent {
+        ConsoleContent(
+            page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) }, problems: { health.problems },
+            report: { await onReportThread { health.report().json() } }, commands: commands(role))
+    }
+
+    private static let reportThread = DispatchQueue(label: "cairn.report", qos: .utility)
+
+    /// One report at a time, away from event loops: it reads from the disk.
+    private static func onReportThread(_ work: @escaping @Sendable () -> String) async -> String {
+        await withCheckedContinuation { continuation in
+            reportThread.async { continuation.resume(returning: work()) }
+        }
+    }
+
+    /// Nil when there is no uplink, or nobody could prove to be allowed.
+    private static func commands(_ role: EdgeRole) -> ConsoleCommands? {
+        guard let pacer = role.pacer, let token = role.control?.token else { return nil }
+        @Sendable func report() -> ByteBuffer { role.uplinkReport?.json ?? ByteBuffer() }
+        @Sendable func order(_ paused: Bool) throws -> ByteBuffer {
+            try pacer.setPaused(paused)
+            role.noteOrder(paused ? "uplink paused by command" : "uplink resumed by command")
+            return report()
+        }
+        return ConsoleCommands(
+            token: token, questions: ["uplink": { report() }],
+            orders: ["uplink/pause": { try order(true) }, "uplink/resume": { try order(false) }])
+    }
+
+    private static func uplinkMetrics(_ role: EdgeRole) -> [Metric] {
+        guard let report = role.uplinkReport else { return [] }
+        var metrics: [Metric] = []
+        func add(_ name: String, _ help: String, _ value: Double?, _ labels: [(String, String)] = []) {
+            guard let value else { return }
+            metrics.append(Metric("cairn_uplink_" + name, .gauge, help, labels: labels, value: value))
+        }
+        add("paused", "1 while uploads are paused by command.", report.isPaused ? 1 : 0)
+        add(
+            "link_bytes_per_second", "What uploads were seen to reach together.",
+            report.linkBytesPerSecond.map(Double.init))
+        add(
+            "cap_bytes_per_second", "The cap of the link now; absent without one.",
+            report.capBytesPerSecond.map(Double.init))
+        add(
+            "clock_known", "0 while the wall clock cannot be right and windows are taken as open.",
+            report.isClockKnown ? 1 : 0)
+        add("budget_used_bytes", "Bytes sent in this month of the data plan.", Double(report.budgetUsedBytes))
+        add("budget_bytes", "The data plan; absent without one.", report.budgetBytes.map(Double.init))
+        for lane in report.lanes {
+            let labels = [("lane", lane.lane)]
+            add("lane_bytes_per_second", "Bytes sent a second, over ten seconds.", Double(lane.bytesPerSecond), labels)
+            add("backlog_lsns", "Durable LSNs that are not in the store.", Double(lane.backlogLSNs), labels)
+            if let hold = lane.hold {
+                add("held", "1 while the lane may begin no upload.", 1, labels + [("reason", hold)])
+            }
+            add("next_try_seconds", "Until the lane tries or looks again.", lane.nextTrySeconds, labels)
+        }
+        return metrics
     }
 
     private static func page(_ role: EdgeRole) -> String {
@@ -20,6 +78,9 @@ enum EdgeConsole {
                 "  \(lane.settings.name) \(log.acceptedLSN) \(log.durableLSN) \(log.uploadedLSN) \(log.durableRecords) "
                     + "\(LiveScreen.bytes(log.diskBytes)) of \(LiveScreen.bytes(log.quotaBytes)) \(log.engine)")
         }
+        lines += role.uplinkReport.map { [""] + $0.lines } ?? []
+        let groups = status.groups
+        lines += ["", "consumer groups: \(groups.groups) with \(groups.offsets) offsets, \(groups.members) members"]
         lines += ["", "uplink: next object, phase, last error"]
         for lane in role.uploads {
             lines.append("  \(lane.lane) \(lane.nextSequence) \(lane.phase.rawValue) \(lane.lastError ?? "-")")
@@ -52,8 +113,41 @@ enum EdgeConsole {
             add("duplicates_total", .counter, "Batches recognised as sent again.", Double(log.duplicateBatches))
             add("disk_bytes", .gauge, "Log on disk.", Double(log.diskBytes))
             add("quota_bytes", .gauge, "Disk the lane may use.", Double(log.quotaBytes))
+            for (what, bytes) in [
+                ("groups", log.written.groups), ("heads", log.written.heads), ("control", log.written.control),
+                ("zeroes", log.written.zeroes), ("settled", log.written.settled), ("index", log.written.index),
+            ] {
+                metrics.append(
+                    Metric(
+                        "cairn_lane_written_bytes_total", .counter, "Bytes the log asked the disk to write.",
+                        labels: labels + [("what", what)], value: Double(bytes)))
+            }
+            add(
+                "write_amplification", .gauge, "Bytes written to the disk for each byte of record batches.",
+                log.written.amplification(payloadBytes: log.durableBytes))
+            add("scrub_read_bytes_total", .counter, "Bytes of closed segments read again.", Double(log.scrub.readBytes))
+            add("scrub_rounds_total", .counter, "Rounds over all closed segments.", Double(log.scrub.rounds))
+            add("scrub_damage_total", .counter, "Damage the scrubber found first.", Double(log.scrub.damagedRanges))
+            add("lost_total", .counter, "Frames that were lost.", Double(log.alarms.lostLSNs))
+            add(
+                "suspect_segments_total", .counter, "Segments given up after a failed write or fsync.",
+                Double(log.alarms.suspectSegments))
+            add(
+                "newer_formats", .gauge, "Directories left alone because a newer cairn wrote them.",
+                Double(log.alarms.newerFormats))
+            add("boot_epoch", .gauge, "Which start of the log this is.", Double(log.bootEpoch))
             add("quarantined_total", .counter, "Damaged ranges put aside.", Double(log.alarms.quarantinedRanges))
         }
+        let groups = status.groups
+        metrics += [
+            Metric(
+                "cairn_local_groups", .gauge, "Consumer groups of the site with offsets.", value: Double(groups.groups)),
+            Metric("cairn_local_group_members", .gauge, "Members of the site's groups.", value: Double(groups.members)),
+            Metric("cairn_local_group_offsets", .gauge, "Offsets they have committed.", value: Double(groups.offsets)),
+            Metric(
+                "cairn_local_group_offsets_refused_total", .counter, "Offsets that were refused.",
+                value: Double(groups.refusedOffsets)),
+        ]
         for lane in role.uploads {
             let labels = [("lane", lane.lane)]
             metrics.append(

@@ -1,11 +1,13 @@
 import AsyncHTTPClient
 import Edge
+import GroupCoordination
 import KafkaListener
 import Logging
 import NIOCore
 import NIOPosix
 import Sealing
 import ServiceLifecycle
+import Synchronization
 import Uplink
 import WriteAheadLog
 
@@ -18,7 +20,13 @@ final class EdgeRole: Service {
     private let keys: LiveKeyRing?
     private let client: HTTPClient?
     private let logger: Logger
+    private let accepting = Atomic<Bool>(false)
+    /// How commands reach this process; nil without a console or where the file could not be written.
+    let control: ControlFile?
+    private let started = ContinuousClock.now
 
+    /// The listeners are open: what comes is taken.
+    var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
     var incarnation: String { gateway.identity.incarnation }
 
@@ -29,6 +37,8 @@ final class EdgeRole: Service {
     ) async throws -> EdgeRole {
         let gateway = try EdgeGateway(
             try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
+        if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
         for report in gateway.recovery {
             logger.log(level: report.isClean ? .info : .error, "\(report)")
         }
@@ -44,6 +54,14 @@ final class EdgeRole: Service {
         self.store = store
         keys = try settings.encryption.keys()
         self.logger = logger
+        control = settings.http.flatMap { http in
+            do {
+                return try ControlFile.make(directory: settings.dataDirectory, http: http)
+            } catch {
+                logger.error("commands cannot reach this gateway: \(error)")
+                return nil
+            }
+        }
         guard settings.uplink.enabled, let store else {
             uplink = nil
             client = nil
@@ -59,11 +77,16 @@ final class EdgeRole: Service {
             Uplink<ContinuousClock>.Lane(
                 source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
         }
+        let paced = settings.uplink.pacing
+        let pacer = UplinkPacer(
+            settings: paced.pacing, lanes: lanes.map(\.source.laneName), clock: ContinuousClock(),
+            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
+            store: PacerStateFile(directory: settings.dataDirectory))
         uplink = Uplink(
             identity: identity, lanes: lanes, store: settings.encryption.store(around: store, keys),
             announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger)
+            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer)
     }
 
     private static func makeClient() -> HTTPClient {
@@ -88,6 +111,7 @@ final class EdgeRole: Service {
                 description: "cannot listen on one of \(addresses.map(\.description).joined(separator: ", ")): \(error)"
             )
         }
+        accepting.store(true, ordering: .relaxed)
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
@@ -95,6 +119,7 @@ final class EdgeRole: Service {
             if let uplink { group.addTask { await uplink.run() } }
             if let store { group.addTask { await store.probe(logger: self.logger) } }
             try? await gracefulShutdown()
+            accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
         }
@@ -137,8 +162,18 @@ final class EdgeRole: Service {
             if log.isFailing {
                 problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
             }
+            if log.alarms.newerFormats > 0 {
+                problems.append("lane \(name): files of a newer cairn are left alone: \(log.alarms.lastMessage ?? "")")
+            }
+            if log.alarms.lostLSNs > 0 {
+                problems.append(
+                    "lane \(name): \(log.alarms.lostLSNs) frames are lost: \(log.alarms.lastMessage ?? "")")
+            }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
+        if let pacing = uplink?.pacer?.status { problems += pacing.problems }
+        let groups = gateway.status().groups
+        problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -147,6 +182,14 @@ final class EdgeRole: Service {
     }
 
     var uploads: [LaneUplinkStatus] { uplink?.status ?? [] }
+    var uplinkReport: UplinkReport? {
+        pacer.map { UplinkReport($0.status, lanes: uploads, sinceStart: .zero + started.duration(to: .now)) }
+    }
+
+    func noteOrder(_ text: String) { logger.notice("\(text)", metadata: ["site": "\(site)"]) }
+
+    /// Nil when the uplink is switched off.
+    var pacer: UplinkPacer<ContinuousClock>? { uplink?.pacer }
 }
 
 extension EdgeSettings {
@@ -159,10 +202,13 @@ extension EdgeSettings {
             lanes: lanes.map { lane in
                 Edge.LaneSettings(
                     name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
-                    retentionBytes: lane.retainBytes)
+                    segmentBytes: wal.segmentBytes, retentionBytes: lane.retainBytes)
             },
             routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
+        configuration.eraseBlockBytes = wal.eraseBlockBytes
+        configuration.scrub.bytesPerSecond = wal.scrubBytesPerSecond
+        configuration.scrub.interval = wal.scrubInterval
         if let listen = kafka.listen {
             var listener = KafkaListenerConfiguration(host: listen.host, port: listen.port)
             listener.connectionsMax = kafka.connectionsMax
@@ -176,6 +222,7 @@ extension EdgeSettings {
         configuration.kafka.autoCreatesTopics = kafka.autoCreate
         configuration.kafka.defaultPartitions = Int32(kafka.partitions)
         configuration.kafka.batchBytesMax = kafka.batchBytesMax
+        configuration.kafka.groups.initialRebalanceDelay = TimeAmount(groupInitialDelay)
         return configuration
     }
 }

@@ -13,7 +13,8 @@ final class OpenedStore: ObjectStore {
     private let client: HTTPClient?
     let description: String
 
-    init(_ settings: StoreSettings) throws {
+    /// - Parameter progressTimeout: nil keeps the store's default.
+    init(_ settings: StoreSettings, progressTimeout: Duration? = nil) throws {
         switch settings {
         case .directory(let path):
             current = Mutex(try DirectoryStore(root: path))
@@ -32,6 +33,7 @@ final class OpenedStore: ObjectStore {
                     accessKeyID: s3.accessKey, secretAccessKey: s3.secretKey, sessionToken: s3.sessionToken),
                 pathStyle: s3.pathStyle)
             configuration.connectionsMax = 32
+            if let progressTimeout { configuration.progressTimeout = progressTimeout }
             let client = S3Store.makeHTTPClient(configuration)
             do {
                 current = Mutex(try S3Store(configuration: configuration, httpClient: client))
@@ -74,6 +76,12 @@ final class OpenedStore: ObjectStore {
 
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
         try await store.put(prefix + key, body, ifAbsent: ifAbsent)
+    }
+
+    func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult {
+        try await store.put(prefix + key, body, ifAbsent: ifAbsent, pace: pace)
     }
 
     func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {

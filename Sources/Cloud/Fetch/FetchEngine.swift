@@ -1,3 +1,4 @@
+import KafkaListener
 import KafkaProtocol
 import Ledger
 import Logging
@@ -12,6 +13,7 @@ final class FetchEngine: Sendable {
     let reader: ExtentReader
     let planner: FetchPlanner
     let watchers = PartitionWatchers()
+    let timers = LoopTimers()
     let allowance: ByteAllowance
     private let readAhead: ReadAhead
     private let jobs: JobRunner

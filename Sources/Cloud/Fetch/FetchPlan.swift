@@ -67,11 +67,10 @@ struct FetchPlanner: Sendable {
         let limit = min(bytesMax, item.maxBytes)
         let end = isReadCommitted ? facts.lastStableOffset : facts.highWatermark
         guard item.offset < end, limit > 0 || atLeastOne else { return finding }
-        gather(item, before: end, limit: limit, atLeastOne: atLeastOne, held, &finding)
-        if isReadCommitted, finding.nextOffset > item.offset {
-            finding.aborted = view.abortedTransactions(
-                item.topicID, item.index, in: item.offset..<finding.nextOffset)
-        }
+        let (extents, aborted) = view.extentsAndAborted(
+            item.topicID, item.index, from: item.offset, maxBytes: max(1, limit))
+        gather(item, extents, before: end, limit: limit, atLeastOne: atLeastOne, held, &finding)
+        if isReadCommitted { finding.aborted = aborted.filter { $0.firstOffset < finding.nextOffset } }
         return finding
     }
 
@@ -92,11 +91,10 @@ struct FetchPlanner: Sendable {
     }
 
     private func gather(
-        _ item: FetchItem, before end: Int64, limit: Int, atLeastOne: Bool, _ held: HeldPieces,
+        _ item: FetchItem, _ extents: [Extent], before end: Int64, limit: Int, atLeastOne: Bool, _ held: HeldPieces,
         _ finding: inout FetchFinding
     ) {
         var gathered = Gathered()
-        let extents = view.extents(item.topicID, item.index, from: item.offset, maxBytes: max(1, limit))
         var offset = item.offset
         search: for extent in extents {
             guard extent.baseOffset < end else { break }

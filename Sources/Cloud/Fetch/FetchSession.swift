@@ -3,7 +3,7 @@ import KafkaProtocol
 import Ledger
 import NIOCore
 
-/// One Fetch request, from its first look to its answer. Holds no thread while it waits.
+/// One Fetch request, from its first look to its answer. Holds no thread and no scheduled task of its own while it waits.
 ///
 /// Looks at its partitions; answers when there is enough, when something is wrong, or when time is up; else waits for a
 /// commit in one of them (``PartitionWatchers``), or for pieces that must come from the store first. Ends without an answer
@@ -29,8 +29,9 @@ final class FetchSession: @unchecked Sendable {
     private var heldBytes = 0
     private var watch: PartitionWatchers.Token?
     private var close: KafkaConnection.CloseToken?
-    private var timer: Scheduled<Void>?
-    private var loadTimeout: Scheduled<Void>?
+    private let timers: LoopTimer
+    private var timer: LoopTimer.Token?
+    private var loadTimeout: LoopTimer.Token?
     private var isLoading = false
     private var isDone = false
 
@@ -46,6 +47,7 @@ final class FetchSession: @unchecked Sendable {
         self.items = items
         self.connection = connection
         loop = connection.eventLoop
+        timers = engine.timers.timer(of: loop)
         isReadCommitted = fetch.isolationLevel == 1
         minBytes = Int(max(0, fetch.minBytes))
         maxBytes = min(Int(max(0, fetch.maxBytes)), engine.configuration.responseBytesMax)
@@ -117,8 +119,8 @@ final class FetchSession: @unchecked Sendable {
     // MARK: Waiting
 
     private func wait(until time: NIODeadline) {
-        timer?.cancel()
-        timer = loop.scheduleTask(deadline: time) { [self] in
+        if let timer { timers.cancel(timer) }
+        timer = timers.schedule(time) { [self] in
             timer = nil
             if !isLoading { look() }
         }
@@ -127,7 +129,7 @@ final class FetchSession: @unchecked Sendable {
     private func load(_ needs: [FetchNeed]) {
         isLoading = true
         let affordable = reserveHeld(needs)
-        let timeout = loop.scheduleTask(deadline: storeDeadline) { [self] in
+        let timeout = timers.schedule(storeDeadline) { [self] in
             loadTimeout = nil
             // Still on its way: it will be there for the next fetch.
             failed.formUnion(items.map(\.place))
@@ -136,7 +138,7 @@ final class FetchSession: @unchecked Sendable {
         loadTimeout = timeout
         engine.bringIn(affordable) { [self] results in
             loop.execute {
-                timeout.cancel()
+                self.timers.cancel(timeout)
                 self.loaded(results)
             }
         }
@@ -196,8 +198,8 @@ final class FetchSession: @unchecked Sendable {
 
     private func end() {
         isDone = true
-        timer?.cancel()
-        loadTimeout?.cancel()
+        if let timer { timers.cancel(timer) }
+        if let loadTimeout { timers.cancel(loadTimeout) }
         if let watch { engine.watchers.cancel(watch) }
         if let close { connection.forget(close) }
         held = HeldPieces()

@@ -17,16 +17,19 @@ struct AbortedRanges: Sendable {
         ranges[producerID]?.contains { $0.contains(offset) } ?? false
     }
 
-    func endsOne(_ producerID: Int64, at offset: Int64) -> Bool {
-        ranges[producerID]?.contains { $0.upperBound == offset } ?? false
+    /// The transaction whose marker is at `offset`.
+    func ending(_ producerID: Int64, at offset: Int64) -> AbortedTransaction? {
+        ranges[producerID]?.first { $0.upperBound == offset }.map {
+            AbortedTransaction(producerID: producerID, firstOffset: $0.lowerBound)
+        }
     }
 }
 
 /// Decides batch by batch, from the log start on, what compaction leaves. No I/O, no clock.
 ///
-/// Rules K1 and K2. Source: Kafka 4.3, `Cleaner` and `CleanedTransactionMetadata`. One thing is stricter than in Kafka: the marker of
-/// an aborted transaction stays for as long as the ledger names the transaction in fetches, because consumers take
-/// the rest of a producer's records for aborted until they meet the marker.
+/// Rules K1 and K2. Source: Kafka 4.3, `Cleaner` and `CleanedTransactionMetadata`. The ledger names aborted transactions in fetches, and
+/// consumers take the rest of a producer's records for aborted until they meet the marker. So a marker gets its delete horizon by the
+/// rewrite with which the ledger forgets its transaction, and goes by a later one.
 struct BatchCleaner {
     let map: OffsetMap
     let aborted: AbortedRanges
@@ -41,6 +44,9 @@ struct BatchCleaner {
     let deleteRetentionMs: Int64
     let nowMs: Int64
     private(set) var recordsRemoved = 0
+    /// Aborted transactions whose markers were passed, and with them every record of theirs: to be forgotten by the rewrite
+    /// that these markers are in.
+    private var over: [AbortedTransaction] = []
     /// Producers whose committed records were passed and whose marker was not yet.
     private var committing: Set<Int64> = []
 
@@ -75,6 +81,13 @@ struct BatchCleaner {
         return header.recordCount == 0 ? .keep : .replace(RecordBatch.empty(like: header))
     }
 
+    /// What came to its end since this was asked for last.
+    mutating func takeOver() -> [AbortedTransaction] {
+        guard !over.isEmpty else { return [] }
+        defer { over = [] }
+        return over
+    }
+
     /// K1: the last sequence of a producer is kept in the log, though its records are gone.
     private func isLastOfProducer(_ header: RecordBatchHeader) -> Bool {
         guard header.producerID >= 0, let producer = producers[header.producerID],
@@ -100,16 +113,15 @@ struct BatchCleaner {
     ) throws(RecordBatchError) -> Verdict {
         guard header.recordCount > 0 else { return .drop }
         guard let marker = try EndTransactionMarker(reading: batch) else { return .keep }
-        let isNeeded =
-            marker.isCommit
-            ? committing.remove(header.producerID) != nil
-            : aborted.endsOne(header.producerID, at: header.baseOffset)
-        guard !isNeeded else { return .keep }
+        if marker.isCommit, committing.remove(header.producerID) != nil { return .keep }
+        // All of its records are before it, and have been dropped on the way here.
+        let ended = marker.isCommit ? nil : aborted.ending(header.producerID, at: header.baseOffset)
+        if let ended { over.append(ended) }
         guard let horizonMs = horizon(header, isCleaned) else {
             return try RecordBatch.filtering(batch, deleteHorizonMs: newHorizonMs) { _ in true }
                 .map { .replace($0) } ?? .keep
         }
-        return nowMs >= horizonMs ? .drop : .keep
+        return nowMs >= horizonMs && ended == nil ? .drop : .keep
     }
 
     // MARK: Records

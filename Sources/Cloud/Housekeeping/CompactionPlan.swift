@@ -11,8 +11,10 @@ struct CompactionPlan: Equatable {
     var firstDirty: Int
     var cleanBytes: Int64
     var dirtyBytes: Int64
-    /// The oldest of the dirty part.
+    /// When the oldest of the dirty part was committed.
     var dirtySinceMs: Int64
+    /// The oldest of the dirty part by its records.
+    var oldestDirtyMs: Int64
 
     var dirtyRatio: Double { Double(dirtyBytes) / Double(max(1, cleanBytes + dirtyBytes)) }
 
@@ -23,7 +25,8 @@ struct CompactionPlan: Equatable {
         for extent in extents {
             // What only a log holds moves into an object soon; what is open must not be touched (rule K2).
             guard extent.lastOffset < lastStableOffset, !extent.isInLog else { break }
-            guard lagMsMin <= 0 || nowMs - extent.committedMs >= lagMsMin else { break }
+            // Source: Kafka 4.3, `LogCleanerManager.cleanableOffsets`.
+            guard lagMsMin <= 0 || extent.newestMs <= nowMs - lagMsMin else { break }
             cleanable.append(extent)
         }
         guard let firstDirty = cleanable.firstIndex(where: { $0.source != .objectWithOffsets }) else { return nil }
@@ -32,17 +35,22 @@ struct CompactionPlan: Equatable {
         cleanBytes = cleanable[..<firstDirty].reduce(0) { $0 + $1.lengthBytes }
         dirtyBytes = cleanable[firstDirty...].reduce(0) { $0 + $1.lengthBytes }
         dirtySinceMs = cleanable[firstDirty...].reduce(Int64.max) { min($0, $1.committedMs) }
+        oldestDirtyMs = cleanable[firstDirty...].reduce(Int64.max) { min($0, $1.newestMs) }
     }
 
     func isDue(_ policy: CleanupPolicy, _ configuration: HousekeepingConfiguration, nowMs: Int64) -> Bool {
+        // Source: Kafka 4.3, `LogCleanerManager.maxCompactionDelay`.
+        if oldestDirtyMs < nowMs - policy.lagMsMax { return true }
         let waitedMs = nowMs - dirtySinceMs
-        if waitedMs >= policy.lagMsMax { return true }
         guard dirtyRatio >= policy.dirtyRatioMin else { return false }
         return dirtyBytes >= configuration.dirtyBytesMin || waitedMs >= configuration.dirtyWaitMs
     }
 }
 
 extension Extent {
+    /// The largest timestamp of its records, as lags count it; the commit's where records have no time (-1).
+    var newestMs: Int64 { maxTimestampMs >= 0 ? maxTimestampMs : committedMs }
+
     var isInLog: Bool {
         if case .log = source { return true }
         return false

@@ -83,6 +83,7 @@ extension Housekeeper {
                 do throws(RecordBatchError) {
                     let verdict = try cleaner.judge(batch, header, isCleaned: extent.holdsOffsets)
                     group.add(batch, header, verdict)
+                    group.forget(cleaner.takeOver())
                 } catch { throw .unreadable(offset: header.baseOffset, error) }
             }
         }
@@ -156,6 +157,7 @@ struct CleanedGroup {
 
     /// An extent that is clean and stays as it is need not be written again.
     var isWorthWriting: Bool {
+        guard draft.forgotten.isEmpty else { return true }
         guard draft.extents.count == 1 else { return !draft.extents.isEmpty }
         return isChanged || draft.extents[0].source != .objectWithOffsets
     }
@@ -174,6 +176,11 @@ struct CleanedGroup {
             isChanged = true
             lastDropped = header
         }
+    }
+
+    /// Those beyond the limit of the ledger are for the next pass.
+    mutating func forget(_ transactions: [AbortedTransaction]) {
+        draft.forgotten += transactions.prefix(LedgerLimits.forgottenPerRunMax - draft.forgotten.count)
     }
 
     /// K1: the last batch of a round, and of an extent that would have none, stays without its records.

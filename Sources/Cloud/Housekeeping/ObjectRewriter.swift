@@ -13,6 +13,8 @@ struct RunDraft: Sendable {
     var batches: [ByteBuffer] = []
     var bytes = 0
     var maxTimestampMs = Int64.min
+    /// See ``RewrittenRun/forgotten``.
+    var forgotten: [AbortedTransaction] = []
 
     init(place: TopicPartition, topic: String, extents: [Extent] = []) {
         self.place = place
@@ -157,6 +159,6 @@ struct ObjectRewriter: Sendable {
             baseOffset: draft.extents[0].baseOffset, lastOffset: draft.extents[draft.extents.count - 1].lastOffset,
             fingerprint: fingerprint, position: Int64(position), lengthBytes: Int64(draft.bytes),
             minTimestampMs: min(minMs, draft.maxTimestampMs == .min ? minMs : draft.maxTimestampMs),
-            maxTimestampMs: draft.maxTimestampMs == .min ? minMs : draft.maxTimestampMs)
+            maxTimestampMs: draft.maxTimestampMs == .min ? minMs : draft.maxTimestampMs, forgotten: draft.forgotten)
     }
 }

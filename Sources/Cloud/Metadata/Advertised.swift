@@ -1,3 +1,4 @@
+import KafkaProtocol
 import Synchronization
 
 /// What clients are told of this node. The port may be known only when the listener has bound.
@@ -21,6 +22,12 @@ final class Advertised: Sendable {
     }
 
     var current: Endpoint { endpoint.withLock { $0 } }
+
+    /// This node as an answer names it beside a leader.
+    var node: NodeEndpoint {
+        let endpoint = current
+        return NodeEndpoint(nodeID: nodeID, host: endpoint.host, port: endpoint.port, rack: rack)
+    }
 
     func set(_ next: Endpoint) { endpoint.withLock { $0 = next } }
 }

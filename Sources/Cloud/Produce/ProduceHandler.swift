@@ -10,20 +10,43 @@ struct ProduceHandler: Sendable {
     let view: LedgerView
     let batcher: ProduceBatcher
     let volume: Volume?
+    let advertised: Advertised
     let configuration: CloudConfiguration
     let world: CloudWorld
 
-    func handle(_ request: KafkaRequest, _ loop: any EventLoop) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
+    func handle(
+        _ request: KafkaRequest, on connection: KafkaConnection
+    ) throws(WireError) -> EventLoopFuture<KafkaResponse?> {
         let produce = try request.decode(ProduceRequest.self)
-        let call = ProduceCall(produce, version: request.header.apiVersion)
-        check(produce, call, clientID: request.header.clientID)
+        let loop = connection.eventLoop
+        let call = checkOnLoop(produce, request.header)
+        if let call, connection.order.isFree { return submit(call, produce, request, loop) }
+        // Batches of a producer are submitted in the order of its requests, also those that are checked sooner.
+        let checked =
+            call.map { loop.makeSucceededFuture($0) }
+            ?? BatchOpening.run(for: loop) { checkAll(produce, request.header) }
+        let answer = loop.makePromise(of: KafkaResponse?.self)
+        connection.order.take(after: checked) { result in
+            switch result {
+            case .success(let call): submit(call, produce, request, loop).cascade(to: answer)
+            case .failure(let error): answer.fail(error)
+            }
+        }
+        return answer.futureResult
+    }
+
+    private func submit(
+        _ call: ProduceCall, _ produce: ProduceRequest, _ request: KafkaRequest, _ loop: any EventLoop
+    ) -> EventLoopFuture<KafkaResponse?> {
         if produce.acks == 0 { return sendWithoutAnswer(call, produce, loop) }
         guard !call.parts.isEmpty else { return request.answer(call.response, on: loop) }
         let promise = loop.makePromise(of: ProduceResponse.self)
         let deadline = deadline(produce, loop)
         for part in call.parts {
             send(part, deadline, loop, admitted: nil) { outcomes in
-                if call.fill(part.slots, outcomes) { promise.succeed(call.response) }
+                guard call.fill(part.slots, outcomes) else { return }
+                call.nameLeaders(advertised)
+                promise.succeed(call.response)
             }
         }
         return promise.futureResult.answer(request)
@@ -68,7 +91,35 @@ struct ProduceHandler: Sendable {
 
     // MARK: Checks
 
-    private func check(_ produce: ProduceRequest, _ call: ProduceCall, clientID: String?) {
+    /// Nil where opening the batches would hold the event loop up.
+    private func checkOnLoop(_ produce: ProduceRequest, _ header: RequestHeader) -> ProduceCall? {
+        var compressedBytes = 0
+        for topic in produce.topics {
+            for partition in topic.partitions { compressedBytes += BatchOpening.compressedBytes(partition.records) }
+        }
+        guard compressedBytes <= BatchOpening.compressedBytesMax else { return nil }
+        var opening = Opening(leftBytes: BatchOpening.loopBytesMax)
+        let call = ProduceCall(produce, version: header.apiVersion)
+        check(produce, call, clientID: header.clientID, &opening)
+        return opening.isTooMuch ? nil : call
+    }
+
+    private func checkAll(_ produce: ProduceRequest, _ header: RequestHeader) -> ProduceCall {
+        var opening = Opening(leftBytes: .max)
+        let call = ProduceCall(produce, version: header.apiVersion)
+        check(produce, call, clientID: header.clientID, &opening)
+        return call
+    }
+
+    /// What may still be opened of a request.
+    private struct Opening {
+        var leftBytes: Int
+        var isTooMuch = false
+    }
+
+    private func check(
+        _ produce: ProduceRequest, _ call: ProduceCall, clientID: String?, _ opening: inout Opening
+    ) {
         let nowMs = world.wallMs()
         for (topicIndex, topic) in produce.topics.enumerated() {
             let found = call.version >= 13 ? view.topic(id: topic.topicID) : view.topic(named: topic.name)
@@ -87,22 +138,35 @@ struct ProduceHandler: Sendable {
                     guard topic.partitions.count == 1 || seen.insert(partition.index).inserted else {
                         throw .code(.invalidRequest)
                     }
-                    let entry = try entry(partition, of: found, rules, produce, version: call.version, nowMs: nowMs)
+                    let entry = try entry(
+                        partition, of: found, rules.produce(version: call.version, nowMs: nowMs), produce, &opening)
                     call.add(entry, slot, rules.ack)
                 } catch { call.refuse(slot, error) }
+                if opening.isTooMuch { return }
             }
         }
     }
 
     private func entry(
-        _ partition: ProduceRequest.Partition, of topic: TopicFacts, _ rules: TopicRules, _ produce: ProduceRequest,
-        version: Int16, nowMs: Int64
+        _ partition: ProduceRequest.Partition, of topic: TopicFacts, _ wanted: ProduceRules, _ produce: ProduceRequest,
+        _ opening: inout Opening
     ) throws(ProduceFlaw) -> ProduceEntry {
+        var rules = wanted
+        rules.decompressedBytesMax = min(rules.decompressedBytesMax, opening.leftBytes)
+        let version = rules.produceVersion
         let admitted: AdmittedBatch
-        switch RecordBatch.admit(partition.records, rules: rules.produce(version: version, nowMs: nowMs)) {
-        case .success(let batch): admitted = batch
-        case .failure(let refusal): throw .refused(refusal)
+        guard opening.leftBytes == .max || !BatchOpening.compressesMuch(partition.records, rules) else {
+            opening.isTooMuch = true
+            throw .code(.unknownServerError)
         }
+        switch RecordBatch.admit(partition.records, rules: rules) {
+        case .success(let batch): admitted = batch
+        case .failure(let refusal):
+            opening.isTooMuch =
+                refusal.code == .messageTooLarge && rules.decompressedBytesMax < wanted.decompressedBytesMax
+            throw .refused(refusal)
+        }
+        if BatchOpening.compressedBytes(partition.records) > 0 { opening.leftBytes -= admitted.openedBytes }
         let header = admitted.header
         var entry = ProduceEntry(
             topicID: topic.id, topic: topic.name, partition: partition.index, batch: admitted.batch, header: header)
@@ -199,5 +263,19 @@ final class ProduceCall: @unchecked Sendable {
         }
         filled += 1
         return filled == parts.count
+    }
+
+    /// Rule P8: beside NOT_LEADER_OR_FOLLOWER stands who leads, as Metadata names it, so that a client need not ask.
+    func nameLeaders(_ advertised: Advertised) {
+        var isNamed = false
+        for topic in response.topics.indices {
+            for index in response.topics[topic].partitions.indices
+            where response.topics[topic].partitions[index].errorCode == .notLeaderOrFollower {
+                response.topics[topic].partitions[index].currentLeader = LeaderIDAndEpoch(
+                    leaderID: advertised.nodeID, leaderEpoch: Kafka.leaderEpoch)
+                isNamed = true
+            }
+        }
+        if isNamed { response.nodeEndpoints = [advertised.node] }
     }
 }

@@ -14,9 +14,20 @@ enum OpenedVolume {
     ) async throws -> Volume {
         let (identity, log, report) = try await onBlockingThread {
             Result { () throws(WALError) -> (SiteIdentity, LaneLog, RecoveryReport) in
-                let identity = try SiteIdentity.open(root: configuration.directory)
-                let (log, report) = try LaneLog.open(configuration.lane)
-                return (identity, log, report)
+                do throws(WALError) {
+                    let (log, report) = try LaneLog.open(configuration.lane)
+                    return (try SiteIdentity.open(root: configuration.directory), log, report)
+                } catch {
+                    // Rolled back below a newer format: a volume of its own, beside the one that stays as it is.
+                    guard case .newerFormat = error else { throw error }
+                    let beside = configuration.directory + "/beside"
+                    var lane = configuration.lane
+                    lane.directory = beside + "/log"
+                    let identity = try SiteIdentity.open(root: beside)
+                    var (log, report) = try LaneLog.openBeside(lane)
+                    if case .newerFormat(let newer) = error { report.leftUntouched.insert(newer, at: 0) }
+                    return (identity, log, report)
+                }
             }
         }.get()
         guard let id = KafkaUUID(hexadecimal: identity.incarnation) else {

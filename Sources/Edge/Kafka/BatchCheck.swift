@@ -1,3 +1,4 @@
+import KafkaListener
 import KafkaProtocol
 import NIOCore
 
@@ -6,14 +7,30 @@ import NIOCore
 struct BatchCheck: Sendable {
     /// Kafka's `max.message.bytes`.
     var batchBytesMax: Int
+    /// Decompressed bytes of all batches together: less than the rules allow where an event loop does it.
+    var openedBytesMax = Int.max
+    /// A batch was refused that may be right: it opens to more than ``openedBytesMax`` had left.
+    private(set) var isTooMuch = false
+
+    init(batchBytesMax: Int, openedBytesMax: Int = .max) {
+        self.batchBytesMax = batchBytesMax
+        self.openedBytesMax = openedBytesMax
+    }
 
     /// The only batch in `records`, as it is to be stored, or why it is refused.
-    func check(_ records: ByteBuffer?, produceVersion: Int16) -> Result<AdmittedBatch, BatchRefusal> {
+    mutating func check(_ records: ByteBuffer?, produceVersion: Int16) -> Result<AdmittedBatch, BatchRefusal> {
         var rules = ProduceRules(nowMs: 0)
         rules.batchBytesMax = batchBytesMax
         rules.afterMaxMs = .max
         rules.produceVersion = produceVersion
-        return RecordBatch.admit(records, rules: rules).flatMap { batch in
+        let isLess = openedBytesMax < rules.decompressedBytesMax
+        if isLess { rules.decompressedBytesMax = openedBytesMax }
+        let admitted = RecordBatch.admit(records, rules: rules)
+        switch admitted {
+        case .success(let batch): if BatchOpening.compressedBytes(records) > 0 { openedBytesMax -= batch.openedBytes }
+        case .failure(let refusal): isTooMuch = isLess && refusal.code == .messageTooLarge
+        }
+        return admitted.flatMap { batch in
             guard !batch.header.isTransactional else {
                 return .failure(BatchRefusal(.invalidTxnState, "this gateway has no transactions"))
             }

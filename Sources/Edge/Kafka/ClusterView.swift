@@ -13,7 +13,7 @@ struct ClusterView {
     /// Rule C6, but a topic that is made by the question is there in the answer: nothing has to be waited for.
     func metadata(_ request: MetadataRequest, version: Int16) -> MetadataResponse {
         var response = MetadataResponse()
-        response.brokers = [.init(nodeID: nodeID, host: host, port: Int32(clamping: port))]
+        response.brokers = [.init(nodeID: nodeID, host: address.host, port: address.port)]
         response.clusterID = services.clusterID
         response.controllerID = nodeID
         if request.wantsAllTopics(version: version) {
@@ -33,8 +33,8 @@ struct ClusterView {
         }
         var broker = DescribeClusterResponse.Broker()
         broker.brokerID = nodeID
-        broker.host = host
-        broker.port = Int32(clamping: port)
+        broker.host = address.host
+        broker.port = address.port
         response.brokers = [broker]
         response.clusterID = services.clusterID
         response.controllerID = nodeID
@@ -42,8 +42,7 @@ struct ClusterView {
     }
 
     private var nodeID: Int32 { services.configuration.nodeID }
-    private var host: String { services.configuration.advertisedHost ?? connection.local?.ipAddress ?? "127.0.0.1" }
-    private var port: Int { services.configuration.advertisedPort ?? connection.local?.port ?? 9092 }
+    private var address: EdgeAddress { EdgeAddress(services.configuration, seenFrom: connection) }
 
     private func find(_ asked: MetadataRequest.Topic, mayCreate: Bool) -> MetadataResponse.Topic {
         guard let name = asked.name else {

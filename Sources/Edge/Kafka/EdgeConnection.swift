@@ -4,11 +4,13 @@ import NIOCore
 /// What the gateway remembers about one Kafka connection.
 final class EdgeConnection: Sendable {
     let mailbox: LoopMailbox
+    let timer: LoopTimer
     /// The Fetch that waits on this connection; there is at most one, because a Fetch does not overlap.
     private let waiting: NIOLoopBoundBox<FetchPoll?>
 
     private init(_ connection: KafkaConnection, _ services: EdgeServices) {
         mailbox = services.mailboxes.mailbox(of: connection.eventLoop)
+        timer = services.timers.timer(of: connection.eventLoop)
         waiting = .makeBoxSendingValue(nil, eventLoop: connection.eventLoop)
     }
 

@@ -1,3 +1,5 @@
+public import GroupCoordination
+
 /// What a gateway says to Kafka clients, and how much they may ask of it. Sizes are bytes.
 public struct EdgeKafkaConfiguration: Sendable, Equatable {
     public var nodeID: Int32 = 1
@@ -18,6 +20,17 @@ public struct EdgeKafkaConfiguration: Sendable, Equatable {
     public var fetchBytesInFlightMax = 48 * 1024 * 1024
     /// Longest time a Fetch may wait for records, whatever it asks.
     public var fetchWaitMaxMs: Int32 = 60_000
+    /// Consumer groups on the site; a gateway has few.
+    public var groups = Self.groupsOfASite
 
     public init() {}
+
+    private static var groupsOfASite: GroupConfiguration {
+        var groups = GroupConfiguration()
+        groups.membersMax = 200
+        groups.groupsMax = 1_000
+        groups.memberBytesMax = 256 << 10
+        groups.bytesMax = 16 << 20
+        return groups
+    }
 }

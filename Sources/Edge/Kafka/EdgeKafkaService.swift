@@ -1,3 +1,4 @@
+import GroupCoordination
 public import KafkaListener
 import KafkaProtocol
 public import NIOCore
@@ -6,7 +7,8 @@ public import NIOCore
 /// is still on disk, also in an outage.
 ///
 /// - Durability: a positive answer to a produce leaves after fdatasync, whatever `acks` says; acks=0 gets no answer.
-/// - No groups and no transactions: those are the cloud's. Who asks for a coordinator is told so.
+/// - Groups are the site's own, and so are their offsets: they count in the lanes' logs.
+/// - No transactions: those are the cloud's. Who asks for their coordinator is told so.
 public final class EdgeKafkaService: KafkaService {
     private let services: EdgeServices
 
@@ -14,11 +16,12 @@ public final class EdgeKafkaService: KafkaService {
         self.services = services
     }
 
-    public let apis = [
-        SupportedAPI(ProduceRequest.self), SupportedAPI(FetchRequest.self), SupportedAPI(ListOffsetsRequest.self),
-        SupportedAPI(MetadataRequest.self), SupportedAPI(FindCoordinatorRequest.self),
-        SupportedAPI(InitProducerIDRequest.self), SupportedAPI(DescribeClusterRequest.self),
-    ]
+    public let apis =
+        [
+            SupportedAPI(ProduceRequest.self), SupportedAPI(FetchRequest.self), SupportedAPI(ListOffsetsRequest.self),
+            SupportedAPI(MetadataRequest.self), SupportedAPI(InitProducerIDRequest.self),
+            SupportedAPI(DescribeClusterRequest.self),
+        ] + GroupHandlers.apis
 
     public func handle(_ request: KafkaRequest, on connection: KafkaConnection) -> EventLoopFuture<KafkaResponse?> {
         do {
@@ -44,8 +47,9 @@ public final class EdgeKafkaService: KafkaService {
                     .cluster(try request.decode(DescribeClusterRequest.self))
                 return finished(try KafkaResponse(answer, for: request.header), connection)
             default:
-                let answer = NoCoordinator.answer(try request.decode(FindCoordinatorRequest.self))
-                return finished(try KafkaResponse(answer, for: request.header), connection)
+                if let answer = try services.groups.handle(request, on: connection) { return answer }
+                throw WireError.versionUnsupported(
+                    api: request.header.apiKey.rawValue, version: request.header.apiVersion)
             }
         } catch {
             return connection.eventLoop.makeFailedFuture(error)

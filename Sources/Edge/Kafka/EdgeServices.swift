@@ -1,3 +1,4 @@
+import GroupCoordination
 import KafkaListener
 import NIOPosix
 
@@ -11,7 +12,9 @@ struct EdgeServices: Sendable {
     let producerIDs: ProducerIDs
     let watchers: PartitionWatchers
     let mailboxes: LoopMailboxes
+    let timers = LoopTimers()
     /// Where reads block. Few threads: local readers are few, and must not take the disk from the writers.
     let pool: NIOThreadPool
     let fetchBudget: ByteBudget
+    let groups: GroupHandlers
 }

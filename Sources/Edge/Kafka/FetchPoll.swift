@@ -5,7 +5,7 @@ import NIOPosix
 
 /// One Fetch that may have to wait: reads when there are records, answers when there are enough or the time is up.
 ///
-/// Costs one entry in ``PartitionWatchers`` and one scheduled task while it waits, no thread. Reads run on the pool, inside
+/// Costs one entry in ``PartitionWatchers`` and one in the ``LoopTimer`` of its event loop while it waits, no thread and no scheduled task. Reads run on the pool, inside
 /// the byte budget that all fetches share; the bytes are given back when the response has left.
 final class FetchPoll: @unchecked Sendable {  // Everything below is touched on the connection's event loop only.
     private let plan: FetchPlan
@@ -16,7 +16,7 @@ final class FetchPoll: @unchecked Sendable {  // Everything below is touched on 
     let promise: EventLoopPromise<KafkaResponse?>
 
     private var token: PartitionWatchers.Token?
-    private var timer: Scheduled<Void>?
+    private var timer: LoopTimer.Token?
     private var isReading = false
     private var wasWoken = false
     private var timeIsUp: Bool
@@ -37,7 +37,8 @@ final class FetchPoll: @unchecked Sendable {  // Everything below is touched on 
 
     func start() {
         if !timeIsUp {
-            timer = eventLoop.scheduleTask(in: .milliseconds(plan.waitMs)) {
+            timer = connection.timer.schedule(eventLoop.now + .milliseconds(plan.waitMs)) {
+                self.timer = nil
                 self.timeIsUp = true
                 self.look()
             }
@@ -112,7 +113,7 @@ final class FetchPoll: @unchecked Sendable {  // Everything below is touched on 
 
     private func end() {
         isOver = true
-        timer?.cancel()
+        if let timer { connection.timer.cancel(timer) }
         if let token { services.watchers.cancel(token) }
         token = nil
         connection.ended(self)

@@ -10,7 +10,28 @@ struct ProduceHandler {
     func handle(
         _ request: ProduceRequest, _ header: RequestHeader, on connection: KafkaConnection
     ) -> EventLoopFuture<KafkaResponse?> {
-        let plan = ProducePlan(request, version: header.apiVersion, services: services)
+        let plan = ProducePlan.onLoop(request, version: header.apiVersion, services: services)
+        if let plan, connection.order.isFree { return submit(plan, request, header, on: connection) }
+        // Batches of a producer go to their lanes in the order of its requests, also those that are checked sooner.
+        let loop = connection.eventLoop
+        let planned =
+            plan.map { loop.makeSucceededFuture($0) }
+            ?? BatchOpening.run(for: loop) { [services] in
+                ProducePlan(request, version: header.apiVersion, services: services)
+            }
+        let answer = loop.makePromise(of: KafkaResponse?.self)
+        connection.order.take(after: planned) { result in
+            switch result {
+            case .success(let plan): submit(plan, request, header, on: connection).cascade(to: answer)
+            case .failure(let error): answer.fail(error)
+            }
+        }
+        return answer.futureResult
+    }
+
+    private func submit(
+        _ plan: ProducePlan, _ request: ProduceRequest, _ header: RequestHeader, on connection: KafkaConnection
+    ) -> EventLoopFuture<KafkaResponse?> {
         let pending = PendingProduce(
             plan: plan, acks: request.acks, header: header,
             promise: connection.eventLoop.makePromise(of: KafkaResponse?.self))
@@ -30,14 +51,14 @@ struct ProduceHandler {
 }
 
 /// What one Produce request asks of which lane. Facts in, a plan out: no I/O.
-struct ProducePlan {
+struct ProducePlan: Sendable {
     /// Where in the response an entry's outcome belongs.
-    struct Slot: Equatable {
+    struct Slot: Equatable, Sendable {
         let topic: Int
         let partition: Int
     }
 
-    struct Part {
+    struct Part: Sendable {
         let lane: Int
         var entries: [LogEntry] = []
         var slots: [Slot] = []
@@ -48,10 +69,24 @@ struct ProducePlan {
     /// One for each lane that gets something.
     private(set) var parts: [Part] = []
     private(set) var hasRefusal = false
+    /// Batches that would open to more than was allowed: everything else in the plan is worth nothing then.
+    private(set) var isTooMuch = false
 
-    init(_ request: ProduceRequest, version: Int16, services: EdgeServices) {
+    /// Nil where opening the batches would hold the event loop up.
+    static func onLoop(_ request: ProduceRequest, version: Int16, services: EdgeServices) -> ProducePlan? {
+        var compressedBytes = 0
+        for topic in request.topics {
+            for partition in topic.partitions { compressedBytes += BatchOpening.compressedBytes(partition.records) }
+        }
+        guard compressedBytes <= BatchOpening.compressedBytesMax else { return nil }
+        let plan = ProducePlan(
+            request, version: version, services: services, openedBytesMax: BatchOpening.loopBytesMax)
+        return plan.isTooMuch ? nil : plan
+    }
+
+    init(_ request: ProduceRequest, version: Int16, services: EdgeServices, openedBytesMax: Int = .max) {
         let now = services.clock.read()
-        let check = BatchCheck(batchBytesMax: services.configuration.batchBytesMax)
+        var check = BatchCheck(batchBytesMax: services.configuration.batchBytesMax, openedBytesMax: openedBytesMax)
         let wholeRefusal = Self.refusal(of: request)
         response.topics.reserveCapacity(request.topics.count)
         for (topicIndex, asked) in request.topics.enumerated() {
@@ -78,6 +113,8 @@ struct ProducePlan {
                     answer.recordErrors = error.recordErrors
                 }
                 topic.partitions.append(answer)
+                isTooMuch = check.isTooMuch
+                if isTooMuch { return }
             }
             response.topics.append(topic)
         }
@@ -96,7 +133,7 @@ struct ProducePlan {
             return BatchRefusal(.invalidRequiredAcks, "acks \(request.acks) is not -1, 0 or 1")
         }
         if request.transactionalID != nil {
-            return BatchRefusal(.transactionalIdAuthorizationFailed, NoCoordinator.transactions)
+            return BatchRefusal(.transactionalIdAuthorizationFailed, EdgeCoordinator.noTransactions)
         }
         return nil
     }

@@ -10,43 +10,59 @@ import WriteAheadLog
 struct LaneSet {
     /// The configured ones in the router's order, then those that only their directory remembers.
     private(set) var lanes: [Lane] = []
+    /// In the order of the lanes, then those of directories that were not opened.
     private(set) var reports: [RecoveryReport] = []
     let configuredCount: Int
 
     /// Opens every configured lane, and every other one that has a directory: its data still has to go up. Those get the
     /// standard settings under their own name; nothing is routed to them except topics that have records there.
     ///
+    /// Where a newer program has written a configured lane, a fresh one is opened beside it (`LaneLog.openBeside`); lanes that
+    /// are no longer configured are then left alone.
+    ///
     /// Throws for a setting that cannot work or a directory that cannot be used; then the lanes opened so far are closed.
     init(
-        root: String, router: LaneRouter, engine: LaneConfiguration.EngineChoice,
-        watchers: PartitionWatchers
+        root: String, router: LaneRouter, watchers: PartitionWatchers, bootEpoch: UInt64,
+        _ adjust: (inout LaneConfiguration) -> Void
     ) throws(WALError) {
         let parent = root + "/lanes"
         let configured = Set(router.lanes.map(\.name))
         let left = Self.directories(in: parent).filter { !configured.contains($0) && LaneSettings.isName($0) }
         configuredCount = router.lanes.count
+        var untouched: [RecoveryReport] = []
         for settings in router.lanes + left.sorted().map(Self.settingsOfLeftover) {
+            let isConfigured = configured.contains(settings.name)
+            if !isConfigured, lanes.contains(where: { $0.log.laneName == settings.name }) { continue }
+            var lane = Self.configuration(settings, directory: parent + "/" + settings.name)
+            adjust(&lane)
             do throws(WALError) {
-                let (log, report) = try LaneLog.open(
-                    Self.configuration(
-                        settings, directory: parent + "/" + settings.name, engine: engine)
-                )
+                let (log, report) =
+                    try isConfigured
+                    ? LaneLog.openBeside(lane, bootEpoch: bootEpoch) : LaneLog.open(lane, bootEpoch: bootEpoch)
                 lanes.append(Lane(settings: settings, log: log, watchers: watchers))
                 reports.append(report)
             } catch {
+                if !isConfigured, case .newerFormat(let newer) = error {
+                    var report = RecoveryReport()
+                    report.lane = settings.name
+                    report.leftUntouched = [newer]
+                    untouched.append(report)
+                    continue
+                }
                 for lane in lanes { lane.log.close() }
                 throw error
             }
         }
+        reports += untouched
     }
 
     static func configuration(
-        _ settings: LaneSettings, directory: String, engine: LaneConfiguration.EngineChoice
+        _ settings: LaneSettings, directory: String
     ) -> LaneConfiguration {
         var configuration = LaneConfiguration(
             name: settings.name, directory: directory, segmentSizeBytes: settings.segmentBytes,
             quotaBytes: settings.quotaBytes, commitWindow: settings.commitWindow,
-            localRetention: .init(keepBytes: settings.retentionBytes), engine: engine)
+            localRetention: .init(keepBytes: settings.retentionBytes))
         // A group fits twice into a segment, less what the segment keeps for control frames.
         let half = settings.segmentBytes * 15 / 32 / Block.sizeBytes * Block.sizeBytes
         configuration.groupBytesMax = min(configuration.groupBytesMax, half)

@@ -58,6 +58,8 @@ public struct AdmittedBatch: Sendable, Equatable {
     public let maxTimestampMs: Int64
     /// Offset delta of the first record with that time.
     public let maxTimestampOffsetDelta: Int32
+    /// Bytes of the records, decompressed.
+    public let openedBytes: Int
 }
 
 /// Why a batch does not enter a log: what the Produce response says of the partition.

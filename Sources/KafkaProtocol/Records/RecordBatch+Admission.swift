@@ -111,7 +111,8 @@ extension RecordBatch {
         do throws(RecordBatchError) {
             return AdmittedBatch(
                 batch: bytes, header: try RecordBatchHeader(reading: bytes, at: bytes.readerIndex),
-                maxTimestampMs: admitted.maxTimestamp, maxTimestampOffsetDelta: maxTimestampOffsetDelta)
+                maxTimestampMs: admitted.maxTimestamp, maxTimestampOffsetDelta: maxTimestampOffsetDelta,
+                openedBytes: payload.readableBytes)
         } catch { throw BatchRefusal(error) }
     }
 }

@@ -118,6 +118,16 @@ extension RewrittenRun: LedgerCoded {
         try coder.signed(&lengthBytes)
         try coder.signed(&minTimestampMs)
         try coder.signed(&maxTimestampMs)
+        if coder.version >= 3 { try coder.list(&forgotten) }
+    }
+}
+
+extension AbortedTransaction: LedgerCoded {
+    static var blank: Self { Self(producerID: 0, firstOffset: 0) }
+
+    mutating func fields(_ coder: inout some LedgerCoder) throws(LedgerFormatError) {
+        try coder.signed(&producerID)
+        try coder.signed(&firstOffset)
     }
 }
 

@@ -78,10 +78,14 @@ public struct RewrittenRun: Sendable, Equatable {
     public var lengthBytes: Int64
     public var minTimestampMs: Int64
     public var maxTimestampMs: Int64
+    /// Aborted transactions that end in these offsets and of which no record is left, here or before: the ledger forgets them with the
+    /// rewrite, so that fetches do not name them any more. Their markers may then go too.
+    public var forgotten: [AbortedTransaction]
 
     public init(
         topicID: KafkaUUID, partition: Int32, baseOffset: Int64, lastOffset: Int64, fingerprint: UInt64,
-        position: Int64, lengthBytes: Int64, minTimestampMs: Int64, maxTimestampMs: Int64
+        position: Int64, lengthBytes: Int64, minTimestampMs: Int64, maxTimestampMs: Int64,
+        forgotten: [AbortedTransaction] = []
     ) {
         self.topicID = topicID
         self.partition = partition
@@ -92,5 +96,6 @@ public struct RewrittenRun: Sendable, Equatable {
         self.lengthBytes = lengthBytes
         self.minTimestampMs = minTimestampMs
         self.maxTimestampMs = maxTimestampMs
+        self.forgotten = forgotten
     }
 }

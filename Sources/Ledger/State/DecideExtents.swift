@@ -66,6 +66,7 @@ extension LedgerState {
             try RunPlanner.check(
                 position: run.position, lengthBytes: run.lengthBytes, recordCount: 1,
                 objectSizeBytes: rewrite.sizeBytes)
+            try Check.count("forgotten transactions", run.forgotten.count, max: LedgerLimits.forgottenPerRunMax)
             let place = TopicPartition(topicID: run.topicID, partition: run.partition)
             guard let partition = topics.partition(run.topicID, run.partition) else {
                 outcomes.append(.rejected(.unknownTopicOrPartition))
@@ -79,7 +80,7 @@ extension LedgerState {
                 continue
             }
             through[place] = run.lastOffset
-            taken.append(run)
+            taken.append(partition.knowing(run))
             outcomes.append(.committed(baseOffset: run.baseOffset, logStart: partition.logStart))
         }
         let record = ExtentsRewritten(
@@ -91,6 +92,24 @@ extension LedgerState {
 }
 
 extension PartitionState {
+    /// The run with those of its forgotten transactions that are known and end in its offsets: who rewrites a part of a log may say
+    /// nothing of what ends elsewhere.
+    func knowing(_ run: RewrittenRun) -> RewrittenRun {
+        guard !run.forgotten.isEmpty else { return run }
+        let asked = Dictionary(run.forgotten.map { ($0.firstOffset, $0.producerID) }) { first, _ in first }
+        var known = run
+        known.forgotten = aborted.filter {
+            asked[$0.firstOffset] == $0.producerID && $0.lastOffset >= run.baseOffset && $0.lastOffset <= run.lastOffset
+        }.map { AbortedTransaction(producerID: $0.producerID, firstOffset: $0.firstOffset) }
+        return known
+    }
+
+    mutating func forget(_ transactions: [AbortedTransaction]) {
+        guard !transactions.isEmpty else { return }
+        let gone = Dictionary(transactions.map { ($0.firstOffset, $0.producerID) }) { first, _ in first }
+        aborted.removeAll { gone[$0.firstOffset] == $0.producerID }
+    }
+
     /// The extents that begin with `first` and end with `last`, if there are such.
     func extentRange(from first: Int64, through last: Int64) -> Range<Int>? {
         guard first <= last, last < highWatermark, let begin = extents.index(holding: first),
@@ -146,6 +165,7 @@ extension LedgerState {
                 partition.extents.replace(range, with: [extent])
                 for former in dropped { partition.sizeBytes -= Int64(former.lengthBytes) }
                 partition.sizeBytes &+= Int64(extent.lengthBytes)
+                partition.forget(run.forgotten)
             }
             guard !dropped.isEmpty else { continue }
             objects.addExtent(to: number)

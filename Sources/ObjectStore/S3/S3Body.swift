@@ -3,29 +3,37 @@ import NIOCore
 import Synchronization
 
 /// A request's body in slices of the buffer itself: nothing is copied, and the connection takes the next one only when it has room, so
-/// that TLS never holds a second, encrypted copy of a large object.
-struct BodySlices: AsyncSequence, Sendable {
+/// that TLS never holds a second, encrypted copy of a large object. Each leaves when the pace, if there is one, allows it; they are small,
+/// so that it is noticed soon when they are stuck.
+struct PacedSlices: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
-    static let sliceBytes = 512 << 10
+    static let sliceBytes = 64 << 10
 
     let body: ByteBuffer
+    let pace: (any UploadPace)?
+    let watch: UploadWatch
 
     struct AsyncIterator: AsyncIteratorProtocol {
         var rest: ByteBuffer
+        let pace: (any UploadPace)?
+        let watch: UploadWatch
 
-        mutating func next() async -> ByteBuffer? {
-            rest.readableBytes == 0 ? nil : rest.readSlice(length: Swift.min(BodySlices.sliceBytes, rest.readableBytes))
+        mutating func next() async throws -> ByteBuffer? {
+            let leftBytes = rest.readableBytes
+            guard leftBytes > 0 else {
+                watch.note { $0.bodyDone(at: $1) }
+                pace?.bodyDone()
+                return nil
+            }
+            watch.note { $0.asked(at: $1) }
+            var bytes = Swift.min(leftBytes, PacedSlices.sliceBytes)
+            if let pace { bytes = try await pace.admit(bytes) }
+            watch.note { $0.offered(at: $1) }
+            return rest.readSlice(length: bytes)
         }
     }
 
-    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(rest: body) }
-}
-
-extension HTTPClientRequest.Body {
-    static func slices(of body: ByteBuffer) -> Self {
-        if body.readableBytes <= BodySlices.sliceBytes { return .bytes(body) }
-        return .stream(BodySlices(body: body), length: .known(Int64(body.readableBytes)))
-    }
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(rest: body, pace: pace, watch: watch) }
 }
 
 /// Reads a reply's body whole, within bounds of size, of time, and of silence.

@@ -10,11 +10,12 @@ public struct S3Configuration: Sendable, Equatable {
     public var pathStyle: Bool
 
     public var connectTimeout: Duration = .seconds(5)
-    /// Time to the reply of a request with an empty body, and then again for the reply's own body to arrive, empty.
+    /// To a connection that takes the body; from the body's end to the reply's head; then again for the reply's own body to arrive, empty.
     public var attemptTimeout: Duration = .seconds(10)
-    /// The slowest transfer that is still waited for: a body of n bytes adds n / this to its timeout.
+    /// What is in buffers on the way when a body has been handed over (at most 4 MiB), and each reply, adds its bytes / this to the timeout.
     public var slowestBytesPerSecond: Int = 64 << 10
-    /// The longest pause within a reply's body (between one and two of these).
+    /// The longest time in which a connection takes nothing of a request's body, or brings nothing of a reply's (there: one to two of these).
+    /// An upload that gets on, however slowly, has no other limit.
     public var progressTimeout: Duration = .seconds(30)
 
     /// Bodies of this size and more go in parts.
@@ -65,6 +66,8 @@ public struct S3Configuration: Sendable, Equatable {
     }
 
     /// Replies that are documents, not objects: 1,000 listed keys of 1,024 bytes, with room.
+    /// Of a body that the connection has taken, the most that may still be on its way: Linux's largest send buffer (net.ipv4.tcp_wmem).
+    static let buffersBytesMax = 4 << 20
     static let documentBytesMax = 8 << 20
     static let deleteBatchMax = 1000
     static let listPageMax = 1000

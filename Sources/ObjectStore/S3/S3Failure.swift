@@ -64,17 +64,14 @@ enum S3Failure {
         }
     }
 
-    /// `Retry-After` as seconds, or as a date counted from the reply's own `Date`; at most an hour.
     static func retryAfter(_ reply: S3Reply) -> Duration? {
-        guard let text = reply.headers.first(name: "retry-after") else { return nil }
-        if let seconds = Int(text), seconds >= 0 { return .seconds(min(seconds, 3600)) }
-        guard let then = TimeText.parseHTTPDate(text), let now = reply.dateMs, then >= now else { return nil }
-        return .milliseconds(min(then - now, 3_600_000))
+        RetryAfter.parse(reply.headers.first(name: "retry-after"), date: reply.headers.first(name: "date"))
     }
 
     /// A request that got no whole reply.
     static func error(_ operation: ObjectStoreOperation, key: String, thrown: any Error) -> ObjectStoreError {
         if let error = thrown as? ObjectStoreError { return error }
+        if thrown is UploadStopped { return ObjectStoreError(operation, key: key, .cancelled, detail: "stopped") }
         if thrown is CancellationError || Task.isCancelled { return ObjectStoreError(operation, key: key, .cancelled) }
         let timeouts: [HTTPClientError] = [
             .deadlineExceeded, .readTimeout, .writeTimeout, .connectTimeout, .getConnectionFromPoolTimeout,

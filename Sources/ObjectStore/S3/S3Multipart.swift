@@ -10,6 +10,7 @@ struct S3Multipart {
     let key: String
     let body: ByteBuffer
     let ifAbsent: Bool
+    var pace: (any UploadPace)?
 
     func run() async throws(ObjectStoreError) -> PutResult {
         if ifAbsent, try await store.head(key) != nil { return .alreadyExists }
@@ -52,7 +53,8 @@ struct S3Multipart {
     /// The parts' tags in order. The first part that fails for good ends the others.
     private func uploadParts(_ uploadID: String) async throws(ObjectStoreError) -> [String] {
         let parts = parts
-        let inFlightMax = max(1, store.configuration.partsInFlightMax)
+        // A pace is asked by one part at a time.
+        let inFlightMax = pace == nil ? max(1, store.configuration.partsInFlightMax) : 1
         let results = await withTaskGroup(of: (Int, Result<String, ObjectStoreError>).self) { group in
             var etags = [String](repeating: "", count: parts.count)
             var begun = 0
@@ -96,6 +98,7 @@ struct S3Multipart {
         var request = store.request(.put, .PUT, key)
         request.query = [("partNumber", String(number)), ("uploadId", uploadID)]
         request.body = part
+        request.pace = pace
         let reply = try await store.transport.send(request)
         guard reply.status == 200 else { throw store.failure(request, reply) }
         guard let etag = reply.etag else {

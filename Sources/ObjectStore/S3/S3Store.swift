@@ -49,19 +49,33 @@ public struct S3Store: ObjectStore {
         settings.httpVersion = .http1Only
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = max(1, configuration.connectionsMax)
         settings.connectionPool.retryConnectionEstablishment = false
+        settings.http1_1ConnectionDebugInitializer = { SocketTuning.apply(to: $0, configuration) }
         return HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
     }
 
     public func put(
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool
     ) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, body, ifAbsent: ifAbsent, pacedBy: nil)
+    }
+
+    public func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, body, ifAbsent: ifAbsent, pacedBy: pace)
+    }
+
+    private func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pacedBy pace: (any UploadPace)?
+    ) async throws(ObjectStoreError) -> PutResult {
         try ObjectKey.validate(key, operation: .put)
         if body.readableBytes >= configuration.multipartThresholdBytes {
-            return try await S3Multipart(store: self, key: key, body: body, ifAbsent: ifAbsent).run()
+            return try await S3Multipart(store: self, key: key, body: body, ifAbsent: ifAbsent, pace: pace).run()
         }
         if ifAbsent, !configuration.capabilities.conditionalCreate, try await head(key) != nil { return .alreadyExists }
         var request = request(.put, .PUT, key)
         request.body = body
+        request.pace = pace
         if ifAbsent, configuration.capabilities.conditionalCreate { request.headers = [("if-none-match", "*")] }
         let reply = try await transport.send(request)
         if ifAbsent, reply.status == 412 { return .alreadyExists }

@@ -17,6 +17,8 @@ struct S3Request {
     var replyBytesMax = S3Configuration.documentBytesMax
     /// Bytes that the store must handle before it can answer, beside the body: they lengthen the timeout.
     var extraWorkBytes = 0
+    /// When the body's bytes may leave; nil: at once.
+    var pace: (any UploadPace)?
 }
 
 /// One whole reply.
@@ -81,12 +83,45 @@ final class S3Transport: Sendable {
     private func attempt(
         _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
     ) async throws(ObjectStoreError) -> S3Reply {
-        let deadline = NIODeadline.now() + timeout(bytes: request.body.readableBytes + request.extraWorkBytes)
         do {
-            let response = try await client.execute(signed(request, payload, timeMs), deadline: deadline)
+            let response = try await execute(request, payload, timeMs)
             return try await collect(response, request)
         } catch {
             throw S3Failure.error(request.operation, key: request.key, thrown: error)
+        }
+    }
+
+    /// From the call to the reply's head, watched: see ``UploadProgress``.
+    private func execute(
+        _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
+    ) async throws -> HTTPClientResponse {
+        let limits = UploadProgress.Limits(
+            beginning: TimeAmount(configuration.attemptTimeout),
+            piece: TimeAmount(configuration.progressTimeout),
+            reply: timeout(
+                bytes: min(request.body.readableBytes, S3Configuration.buffersBytesMax) + request.extraWorkBytes))
+        let watch = UploadWatch(
+            UploadProgress(limits: limits, hasBody: request.body.readableBytes > 0, now: .now()))
+        var message = signed(request, payload, timeMs)
+        if request.body.readableBytes > 0 {
+            let slices = PacedSlices(body: request.body, pace: request.pace, watch: watch)
+            message.body = .stream(slices, length: .known(Int64(request.body.readableBytes)))
+        }
+        let running = Task { [client, message] in try await client.execute(message, deadline: .distantFuture) }
+        let look = min(limits.piece, limits.reply, limits.beginning, .seconds(1))
+        let timer = client.eventLoopGroup.any().scheduleRepeatedTask(initialDelay: look, delay: look) { _ in
+            if watch.isStuck { running.cancel() }
+        }
+        defer { timer.cancel() }
+        // Awaited, and cancelled with the caller: as bound to it as a child task.
+        return try await withTaskCancellationHandler {
+            do {
+                return try await running.value
+            } catch {
+                throw watch.isStuck && !Task.isCancelled ? HTTPClientError.deadlineExceeded : error
+            }
+        } onCancel: {
+            running.cancel()
         }
     }
 
@@ -105,7 +140,6 @@ final class S3Transport: Sendable {
             url: endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
         message.method = request.method
         message.headers = HTTPHeaders(headers)
-        if request.body.readableBytes > 0 { message.body = .slices(of: request.body) }
         return message
     }
 

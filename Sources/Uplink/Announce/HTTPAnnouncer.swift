@@ -1,6 +1,7 @@
 public import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
+import ObjectStore
 
 /// Announces to cloud nodes over HTTP: `POST {base}/v1/announce` with the JSON of ``Announcement``.
 ///
@@ -98,8 +99,8 @@ public actor HTTPAnnouncer: Announcer {
         switch status {
         case 400, 401, 403, 404, 413, 422: return AnnounceError(.refused, status: status, detail: detail)
         case 429, 503:
-            let seconds = response.headers.first(name: "retry-after").flatMap { Int64($0) }
-            let pause = seconds.flatMap { (0...86_400).contains($0) ? Duration.seconds($0) : nil }
+            let pause = RetryAfter.parse(
+                response.headers.first(name: "retry-after"), date: response.headers.first(name: "date"))
             return AnnounceError(.busy(retryAfter: pause), status: status, detail: detail)
         default: return AnnounceError(.unreachable, status: status, detail: detail)
         }

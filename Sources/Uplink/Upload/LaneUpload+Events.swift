@@ -127,6 +127,16 @@ extension LaneUpload {
         }
     }
 
+    /// The PUT under way was told to stop: no failure. The same object is put again as soon as that may be.
+    public mutating func stopped(now: Duration) -> Action {
+        switch state {
+        case .busy(.putting(let plan)), .busy(.replacing(let plan)):
+            state = .resting(.putting(plan), until: now)
+            return .rest(until: now)
+        default: preconditionFailure("stopped() in \(state)")
+        }
+    }
+
     private mutating func rest(
         _ step: Step, _ kind: UploadFailure.Kind, now: Duration, using random: inout some RandomNumberGenerator
     ) -> Action {

@@ -75,6 +75,8 @@ public struct LaneUpload: Sendable {
     /// The last object was full, so there is more to send than waits for an interval.
     public internal(set) var isBacklog = false
     public internal(set) var isFlushing = false
+    /// It was seen to be so: before the first gathering nobody knows, and the lane is treated as live.
+    public var isKnownBacklog: Bool { isBacklog && lastGatheredAt != nil }
     /// Attempts at the present step that failed.
     public internal(set) var failures = 0
     public internal(set) var sizing: ObjectSizing
@@ -96,6 +98,9 @@ public struct LaneUpload: Sendable {
         case .idle, .gathering: openPlans.first
         }
     }
+
+    /// What all lanes together know of the link, for a lane that has not sent anything yet.
+    public mutating func believe(linkBytesPerSecond: Double?) { sizing.linkBytesPerSecond = linkBytesPerSecond }
 
     /// Everything through `durableLSN` has been looked at, and what there was is in the store.
     public func isDrained(durableLSN: UInt64) -> Bool {

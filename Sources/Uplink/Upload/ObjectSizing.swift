@@ -17,7 +17,7 @@ public struct ObjectSizing: Sendable, Equatable {
         public var assumedBytesPerSecond: Int
 
         public init(
-            bytesMin: Int = 256 << 10, liveBytesMax: Int = 8 << 20, backlogBytesMax: Int = 32 << 20,
+            bytesMin: Int = 64 << 10, liveBytesMax: Int = 8 << 20, backlogBytesMax: Int = 32 << 20,
             putTarget: Duration = .seconds(10), assumedBytesPerSecond: Int = 128 << 10
         ) {
             precondition(bytesMin > 0 && liveBytesMax >= bytesMin && backlogBytesMax >= bytesMin, "limits out of order")
@@ -33,6 +33,8 @@ public struct ObjectSizing: Sendable, Equatable {
     public let limits: Limits
     /// Nil until an object was sent.
     public private(set) var bytesPerSecond: Double?
+    /// What other lanes have measured; stands in while this one has nothing of its own.
+    public var linkBytesPerSecond: Double?
     /// Bytes of the object for one byte of the log.
     public private(set) var compressionRatio = 1.0
 
@@ -59,7 +61,7 @@ public struct ObjectSizing: Sendable, Equatable {
 
     /// Bytes of the log to put into the next object.
     public func logBytesMax(isBacklog: Bool) -> Int {
-        let rate = bytesPerSecond ?? Double(limits.assumedBytesPerSecond)
+        let rate = bytesPerSecond ?? linkBytesPerSecond ?? Double(limits.assumedBytesPerSecond)
         let objectBytes = max(rate * (limits.putTarget / .seconds(1)), Double(limits.bytesMin))
         let ceiling = isBacklog ? limits.backlogBytesMax : limits.liveBytesMax
         return Int(min(objectBytes / compressionRatio, Double(ceiling)))

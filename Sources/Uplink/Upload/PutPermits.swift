@@ -11,8 +11,10 @@ public final class PutPermits: Sendable {
 
     private let shared: Mutex<Shared>
 
-    public init(permitsMax: Int = 2, topPriority: Int = 0) {
-        shared = Mutex(Shared(scheduler: PermitScheduler(permitsMax: permitsMax, topPriority: topPriority)))
+    public init(permitsMax: Int = 3, topPriority: Int = 0) {
+        let scheduler = PermitScheduler(
+            permitsMax: permitsMax, topPriority: topPriority, backlogPriority: Pacing.backlogRank)
+        shared = Mutex(Shared(scheduler: scheduler))
     }
 
     /// A permit, to be given back with `release`; nil if the task was cancelled first.

@@ -91,7 +91,8 @@ extension LaneCore {
     mutating func makeGroup() -> StagedGroup? {
         guard let active = segments.last else { return nil }
         let group = StagedGroup(staging: idleStaging, offsetBytes: nextGroupOffset, firstLSN: state.nextLSN)
-        group.staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN)
+        group.staging.begin(
+            sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch)
         state.begin()
         return group
     }
@@ -106,6 +107,7 @@ extension LaneCore {
         guard !group.isEmpty else { return }
         segments[segments.count - 1].noteGroup(lsn: group.firstLSN, at: tailBytes)
         tailBytes += group.writtenBytes
+        counters.written.groups += UInt64(group.writtenBytes)
         committed += group.rows
         isFailing = false
         counters.groups += 1

@@ -2,7 +2,8 @@ import KafkaProtocol
 import NIOCore
 
 extension LaneCore {
-    /// Reads the directory and takes up where the log ended. Throws only when the directory itself cannot be listed.
+    /// Reads the directory and takes up where the log ended. Throws when the directory itself cannot be listed, and when a
+    /// newer program has written segments here; then nothing has been changed.
     ///
     /// The newest readable checkpoint gives the state, the frames after it bring it up to date; older segments are
     /// looked at by their first block only. Call once, before anything else.
@@ -12,14 +13,15 @@ extension LaneCore {
         report.engine = disk.engineDescription
         let entries: [DiskEntry]
         do throws(DiskError) { entries = try disk.list() } catch { throw .io(error) }
-        takeSpares(entries, &report)
         let window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
-        findSegments(entries, window, &report)
+        try findSegments(entries, &report)
+        takeSpares(entries, &report)
         let base = loadCheckpoint(&report)
         replay(from: base, window, &report)
         joinUnreadable(&report)
         findOldGaps(before: base, window, &report)
+        bootEpoch = BootEpoch.following(bootEpochSeen, atLeast: bootEpoch)
         report.hadReadErrors = report.hadReadErrors || window.failedBlocks > 0
         settleTail(&report)
         segmentsChanged()
@@ -45,8 +47,11 @@ extension LaneCore {
     }
 
     private mutating func findSegments(
-        _ entries: [DiskEntry], _ window: ScanWindow<D>, _ report: inout RecoveryReport
-    ) {
+        _ entries: [DiskEntry], _ report: inout RecoveryReport
+    ) throws(WALError) {
+        var search = SegmentSearch(disk: disk)
+        var newer: [UInt64] = []
+        var format: NewerFormat?
         for entry in entries {
             guard let sequence = SegmentName.sequence(entry.name) else { continue }
             if let newest = segments.last, sequence > newest.sequence + 1 {
@@ -56,13 +61,33 @@ extension LaneCore {
             }
             nextSegment = sequence + 1
             do throws(DiskError) {
-                segments.append(try LiveSegment.identify(entry, sequence, disk, window))
+                switch try search.identify(entry, sequence) {
+                case .segment(var segment):
+                    if !segment.hasHeader { segment.bootEpoch = segments.last?.bootEpoch ?? 0 }
+                    segments.append(segment)
+                case .newer(let found):
+                    newer.append(sequence)
+                    format = format ?? found
+                case nil: break
+                }
             } catch {
                 report.hadReadErrors = true
                 report.notes.append(error.description)
             }
         }
+        if let format {
+            throw .newerFormat(
+                NewerSegments(directory: configuration.directory, sequences: newer, format: format))
+        }
+        bootEpochSeen = segments.reduce(0) { max($0, $1.bootEpoch) }
         report.segmentCount = segments.count
+        report.scannedBytes += search.readBytes
+        report.hadReadErrors = report.hadReadErrors || search.failedBlocks > 0
+        if !search.unsearched.isEmpty {
+            report.notes.append(
+                "\(search.unsearched.count) segments without a header were not searched to their end, from"
+                    + " \(search.unsearched[0]) on: cairn wal salvage does")
+        }
         report.unreadableSegments = segments.filter { !$0.isReadable }.map(\.sequence)
     }
 
@@ -111,7 +136,7 @@ extension LaneCore {
         let segment = segments[place]
         return SegmentScan(
             window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit)
+            endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit, bootEpoch: segment.bootEpoch)
     }
 
     private mutating func apply(_ item: SegmentScan<D>.Item, of place: Int, _ report: inout RecoveryReport) {
@@ -121,6 +146,7 @@ extension LaneCore {
             let isHead = frame.groupOffset <= Block.sizeBytes
             unsettled?.groupOffset = isHead || frame.header.kind == .seal ? nil : frame.groupOffset
             state.apply(frame)
+            bootEpochSeen = max(bootEpochSeen, frame.bootEpoch ?? 0)
         case .gap(let gap): report.gaps.append(gap)
         case .quarantined(let offset, let length):
             report.quarantined.append(
@@ -152,6 +178,11 @@ extension LaneCore {
         for (place, following) in zip(readable, readable.dropFirst()) {
             let isNeighbour = segments[place].sequence + 1 == segments[following].sequence
             guard !isNeighbour else { continue }
+            guard window.readBytes < Self.oldGapBytesMax else {
+                report.notes.append(
+                    "losses before LSN \(segments[following].firstLSN) were not counted: readers will find them")
+                return
+            }
             let limit = segments[following].firstLSN
             var scan = scan(place, window, expected: segments[place].firstLSN, limit: limit)
             do throws(DiskError) {
@@ -167,6 +198,9 @@ extension LaneCore {
         }
     }
 
+    /// Bytes that may be read in all to tell what is missing before the newest checkpoint.
+    private static var oldGapBytesMax: Int { 256 << 20 }
+
     // MARK: Tail
 
     /// Failing is no reason not to start; it is tried again before anything is written.
@@ -174,7 +208,8 @@ extension LaneCore {
         let isUsual = segments.last.map {
             $0.isReadable && $0.sizeBytes == configuration.segmentSizeBytes && $0.sequence + 1 == nextSegment
         }
-        mustRotate = isUsual != true || report.hadReadErrors
+        let isOld = bootEpoch - min(bootEpoch, segments.last?.bootEpoch ?? 0) > BootEpoch.segmentSpan
+        mustRotate = isUsual != true || report.hadReadErrors || isOld
         do throws(DiskError) { try settle() } catch { report.notes.append(error.description) }
     }
 
@@ -183,7 +218,8 @@ extension LaneCore {
         report.uploadedThrough = state.uploads.uploadedThrough
         report.partitionCount = state.partitions.count
         report.producerCount = state.producers.count
-        report.scannedBytes = window.readBytes
+        report.scannedBytes += window.readBytes
+        report.bootEpoch = bootEpoch
         alarms.quarantinedRanges += UInt64(report.quarantined.count + report.unreadableSegments.count)
         alarms.lostLSNs += report.gaps.reduce(0) { $0 + $1.count }
         if !report.isClean { alarms.lastMessage = report.description }

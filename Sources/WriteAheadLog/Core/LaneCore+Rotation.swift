@@ -93,7 +93,7 @@ extension LaneCore {
         segments.append(
             LiveSegment(
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
-                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes))
+                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch))
         segmentsChanged()
         tailBytes = head.count
         state.nextLSN += 1
@@ -117,12 +117,14 @@ extension LaneCore {
         after.nextLSN += 1
         let payload = Checkpoint.encode(after)
         let staging = idleStaging
-        staging.begin(sequence: sequence, salt: salt, firstLSN: state.nextLSN, leadBytes: Block.sizeBytes)
+        staging.begin(
+            sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes)
         let frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)
         let bytes = staging.finish()
         let header = SegmentHeader(
-            sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN)
+            sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN,
+            bootEpoch: bootEpoch)
         header.encode(into: staging.memory)
         return bytes
     }
@@ -132,6 +134,7 @@ extension LaneCore {
         if let spare = spares.popLast() {
             do throws(DiskError) {
                 let file = try disk.open(spare)
+                counters.written.heads += UInt64(head.count)
                 try disk.writeAndSync(file, head, at: 0)
                 disk.endWriting(file)
                 return spare
@@ -144,6 +147,8 @@ extension LaneCore {
         try? disk.remove(name)
         do throws(DiskError) {
             let file = try disk.create(name, sizeBytes: configuration.segmentSizeBytes)
+            counters.written.zeroes += UInt64(configuration.segmentSizeBytes)
+            counters.written.heads += UInt64(head.count)
             try disk.writeAndSync(file, head, at: 0)
             disk.endWriting(file)
             return name

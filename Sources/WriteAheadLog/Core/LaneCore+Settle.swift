@@ -19,8 +19,45 @@ extension LaneCore {
     mutating func settle() throws(DiskError) {
         guard let unsettled else { return }
         try disk.syncDirectory()
-        if let newest = segments.last, newest.isReadable { try settle(newest, unsettled) }
+        if let newest = segments.last, newest.isReadable {
+            do throws(DiskError) {
+                try settle(newest, unsettled)
+            } catch {
+                settleFailures += 1
+                guard error.errno == EIO, settleFailures >= Self.settleFailuresMax, isOnDevice(newest, unsettled) else {
+                    throw error
+                }
+                abandon(error)
+            }
+            let rewritten = unsettled.groupOffset.map { tailBytes - $0 } ?? 0
+            counters.written.settled += UInt64(rewritten + Block.roundedUp(unsettled.tornBytes))
+        }
         self.unsettled = nil
+    }
+
+    /// Blocks that may be read but not written must not keep a lane from taking data for ever.
+    private static var settleFailuresMax: Int { 16 }
+
+    /// Whether the last group verifies when the device, not memory, is asked.
+    private func isOnDevice(_ newest: LiveSegment<D.File>, _ unsettled: UnsettledTail) -> Bool {
+        guard let start = unsettled.groupOffset else { return true }
+        disk.dropCache(newest.file, at: start, lengthBytes: tailBytes - start)
+        var scan = SegmentScan(
+            window: ScanWindow(disk: disk), file: newest.file, sequence: newest.sequence, salt: newest.salt,
+            from: start,
+            endBytes: tailBytes, expectedLSN: nil)
+        while let item = try? scan.next() {
+            guard case .frame(let frame) = item else { return false }
+            if frame.header.lsn + 1 == state.nextLSN { return true }
+        }
+        return false
+    }
+
+    /// The segment is written no more. What was cut from it stays dead: the next segment begins with its first LSN.
+    private mutating func abandon(_ error: DiskError) {
+        mustRotate = true
+        alarms.suspectSegments += 1
+        note(error)
     }
 
     private func settle(_ newest: LiveSegment<D.File>, _ unsettled: UnsettledTail) throws(DiskError) {

@@ -77,10 +77,11 @@ extension LaneCore {
         guard let active = segments.last else { throw DiskError(.write, "no segment", errno: 5) }
         precondition(isIdle, "a control frame beside a group that is being written")
         let staging = idleStaging
-        staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN)
+        staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch)
         let frame = FrameHeader(kind: kind, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)
         let bytes = staging.finish()
+        counters.written.control += UInt64(bytes.count)
         do throws(DiskError) {
             try disk.writeAndSync(active.file, bytes, at: tailBytes)
         } catch {

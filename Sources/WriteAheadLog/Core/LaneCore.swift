@@ -13,6 +13,10 @@ public struct LaneCore<D: Disk> {
     public internal(set) var counters = LaneCounters()
 
     let saltSeed: UInt64
+    /// This start of the log: above all that recovery has seen. Written into every segment and group.
+    public internal(set) var bootEpoch: UInt64
+    /// Highest boot epoch that recovery met.
+    var bootEpochSeen: UInt64 = 0
     var state: LaneState
     var segments: [LiveSegment<D.File>] = []
     private(set) var closedBytes = 0
@@ -30,6 +34,8 @@ public struct LaneCore<D: Disk> {
     var nextSegment: UInt64 = 1
     /// Set from recovery until `settle()` has succeeded.
     var unsettled: UnsettledTail?
+    /// Attempts to settle that failed.
+    var settleFailures = 0
     /// Latest monotonic time seen in entries or uploads.
     var clockNs: UInt64 = 0
     /// Rows of the index for what the last commit made durable.
@@ -42,12 +48,16 @@ public struct LaneCore<D: Disk> {
     private let stagings: (Staging, Staging)
     let reader: LogReader<D>
 
-    /// `saltSeed` must differ from run to run in production, so that stale blocks never verify.
-    public init(configuration: LaneConfiguration, disk: D, saltSeed: UInt64) throws(WALError) {
+    /// `saltSeed` must differ from run to run in production, so that stale blocks never verify. `bootEpoch` is what the
+    /// installation counts this start as; recovery raises it above all that the segments know.
+    public init(
+        configuration: LaneConfiguration, disk: D, saltSeed: UInt64, bootEpoch: UInt64 = 0
+    ) throws(WALError) {
         try configuration.validate()
         self.configuration = configuration
         self.disk = disk
         self.saltSeed = saltSeed
+        self.bootEpoch = bootEpoch
         state = Self.emptyState(configuration)
         stagings = (
             Staging(capacityBytes: configuration.groupBytesMax), Staging(capacityBytes: configuration.groupBytesMax)
@@ -100,6 +110,7 @@ public struct LaneCounters: Sendable, Equatable {
     public var bytes: UInt64 = 0
     public var duplicates: UInt64 = 0
     public var rejections: UInt64 = 0
+    public var written = WrittenBytes()
 }
 
 extension LocalPartition {

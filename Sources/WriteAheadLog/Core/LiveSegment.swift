@@ -14,7 +14,11 @@ struct LiveSegment<File: Sendable>: Sendable {
     var firstLSN: UInt64
     /// Bytes up to which groups may lie; the exact end where it is known.
     var endBytes: Int
+    /// The start of the log that began it; 0 when not known.
+    var bootEpoch: UInt64 = 0
     var isReadable = true
+    /// False when block 0 was lost, and a group inside told what it said.
+    var hasHeader = true
     /// When the next segment took over, by the monotonic clock.
     var closedAtNs: UInt64 = 0
     private(set) var marks: [Mark] = []

@@ -19,6 +19,7 @@ final class Staging {
     /// The segment it goes to.
     private(set) var sequence: UInt64 = 0
     private var firstLSN: UInt64 = 0
+    private var bootMark: UInt16 = 0
     /// Bytes kept free before the group header, for a segment header in the same write.
     private var leadBytes = 0
 
@@ -32,10 +33,11 @@ final class Staging {
     /// Frames in the group.
     var count: Int { Int(frameCount) }
 
-    func begin(sequence: UInt64, salt: UInt64, firstLSN: UInt64, leadBytes: Int = 0) {
+    func begin(sequence: UInt64, salt: UInt64, firstLSN: UInt64, bootEpoch: UInt64, leadBytes: Int = 0) {
         self.sequence = sequence
         self.salt = salt
         self.firstLSN = firstLSN
+        bootMark = BootEpoch.mark(bootEpoch)
         self.leadBytes = leadBytes
         usedBytes = leadBytes + GroupHeader.sizeBytes
         frameCount = 0
@@ -67,8 +69,9 @@ final class Staging {
     /// Closes the group: header in front, zeros up to the block boundary. What to write, lead included.
     func finish() -> UnsafeRawBufferPointer {
         let header = GroupHeader(
-            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence, salt: salt
-        )
+            frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence,
+            salt: salt,
+            bootMark: bootMark)
         header.encode(into: UnsafeMutableRawBufferPointer(rebasing: memory[leadBytes...]))
         let total = leadBytes + header.groupBytes
         reserve(total)

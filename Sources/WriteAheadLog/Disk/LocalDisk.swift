@@ -53,6 +53,14 @@ public final class LocalDisk: Disk {
         fallbackReason.withLock { $0.map { "pwrite (\($0))" } } ?? "io_uring"
     }
 
+    /// For looking only: makes nothing, and works on a file system that may not be written.
+    init(reading directory: String) throws(DiskError) {
+        self.directory = directory
+        ring = Mutex(nil)
+        fallbackReason = Mutex("for reading")
+        guard access(directory, R_OK | X_OK) == 0 else { throw DiskError(.list, directory, errno: errno) }
+    }
+
     public func list() throws(DiskError) -> [DiskEntry] {
         guard let handle = opendir(directory) else { throw DiskError(.list, directory, errno: errno) }
         defer { closedir(handle) }
@@ -82,7 +90,8 @@ public final class LocalDisk: Disk {
     }
 
     public func open(_ name: String) throws(DiskError) -> LocalFile {
-        guard access(path(name), R_OK | W_OK) == 0 else { throw DiskError(.open, name, errno: errno) }
+        // Whether it may be written shows when it is: what can be read is served from a read-only file system too.
+        guard access(path(name), R_OK) == 0 else { throw DiskError(.open, name, errno: errno) }
         return LocalFile(path: path(name), name: name)
     }
 

@@ -8,6 +8,8 @@ enum FrameKind: UInt8, Sendable {
     case checkpoint = 4
     /// Written when the lane is closed in order; carries nothing.
     case seal = 5
+    /// Of a newer program, which says with it something that others may ignore. Never written.
+    case unknown = 0
 }
 
 /// Fixed part of a frame; topic and payload follow. README, section 3.
@@ -16,6 +18,8 @@ struct FrameHeader: Equatable {
     static let topicBytesMax = 249
 
     var kind: FrameKind
+    /// As it stands in the file, also where it is not known.
+    var kindByte: UInt8
     var clockQuality: UInt8 = 0
     var topicBytes: Int = 0
     var partition: Int32 = 0
@@ -34,7 +38,7 @@ struct FrameHeader: Equatable {
     /// Writes the fixed part without its checksum, which covers everything after itself and is set last.
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         bytes.set(UInt32(frameBytes), at: 0)
-        bytes.set(kind.rawValue, at: 8)
+        bytes.set(kindByte, at: 8)
         bytes.set(clockQuality, at: 9)
         bytes.set(UInt16(topicBytes), at: 10)
         bytes.set(partition, at: 12)
@@ -48,8 +52,9 @@ struct FrameHeader: Equatable {
 
     /// Nil when the fields cannot be a frame of at most `limitBytes`; the checksum is not looked at.
     init?(reading bytes: UnsafeRawBufferPointer, limitBytes: Int) {
-        guard bytes.count >= Self.sizeBytes, let kind = FrameKind(rawValue: bytes.field(at: 8)) else { return nil }
-        self.kind = kind
+        guard bytes.count >= Self.sizeBytes, bytes[8] != 0 else { return nil }
+        kindByte = bytes[8]
+        kind = FrameKind(rawValue: kindByte) ?? .unknown
         storedCRC = bytes.field(at: 4)
         clockQuality = bytes.field(at: 9)
         topicBytes = Int(bytes.field(UInt16.self, at: 10))
@@ -67,6 +72,7 @@ struct FrameHeader: Equatable {
 
     init(kind: FrameKind, lsn: UInt64, payloadBytes: Int) {
         self.kind = kind
+        kindByte = kind.rawValue
         self.lsn = lsn
         self.payloadBytes = payloadBytes
     }

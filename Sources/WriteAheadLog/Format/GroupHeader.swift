@@ -14,11 +14,13 @@ struct GroupHeader: Equatable {
     var firstLSN: UInt64
     var sequence: UInt64
     var salt: UInt64
+    /// Low 16 bits of the boot epoch of whoever wrote it, 0 for none.
+    var bootMark: UInt16 = 0
 
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         bytes.set(Self.magic, at: 0)
         bytes.set(Self.version, at: 8)
-        bytes.set(UInt16(0), at: 10)
+        bytes.set(bootMark, at: 10)
         bytes.set(frameCount, at: 12)
         bytes.set(UInt32(usedBytes), at: 16)
         bytes.set(UInt32(groupBytes), at: 20)
@@ -30,12 +32,16 @@ struct GroupHeader: Equatable {
 
     /// Nil when the bytes are no group header of segment `sequence`, whatever its salt.
     init?(reading bytes: UnsafeRawBufferPointer, sequence: UInt64) {
-        guard bytes.count >= Self.sizeBytes, bytes.field(UInt32.self, at: 0) == Self.magic,
-            bytes.field(UInt16.self, at: 8) == Self.version, bytes.field(UInt64.self, at: 32) == sequence
-        else { return nil }
+        guard bytes.count >= Self.sizeBytes, bytes.field(UInt64.self, at: 32) == sequence else { return nil }
+        self.init(readingAny: bytes)
+    }
+
+    /// Nil when the bytes are no group header of any segment.
+    init?(readingAny bytes: UnsafeRawBufferPointer) {
+        guard Self.format(of: bytes) == .ours else { return nil }
         salt = bytes.field(at: 40)
-        guard bytes.field(UInt32.self, at: 4) == Self.checksum(bytes, salt: salt) else { return nil }
-        self.sequence = sequence
+        sequence = bytes.field(at: 32)
+        bootMark = bytes.field(at: 10)
         frameCount = bytes.field(at: 12)
         usedBytes = Int(bytes.field(UInt32.self, at: 16))
         groupBytes = Int(bytes.field(UInt32.self, at: 20))
@@ -51,7 +57,21 @@ struct GroupHeader: Equatable {
         guard self.salt == salt else { return nil }
     }
 
-    init(frameCount: UInt32, usedBytes: Int, firstLSN: UInt64, sequence: UInt64, salt: UInt64) {
+    /// What the bytes say of the group's format. In every version magic, checksum, version, sequence and salt are where
+    /// they are now, and the checksum covers bytes 8 to 47.
+    static func format(of bytes: UnsafeRawBufferPointer) -> SegmentFormat {
+        guard bytes.count >= sizeBytes, bytes.field(UInt32.self, at: 0) == magic,
+            bytes.field(UInt32.self, at: 4) == checksum(bytes, salt: bytes.field(at: 40))
+        else { return .unknown }
+        let found = bytes.field(UInt16.self, at: 8)
+        if found > version { return .newer(NewerFormat(version: UInt32(found))) }
+        return found == version ? .ours : .unknown
+    }
+
+    init(
+        frameCount: UInt32, usedBytes: Int, firstLSN: UInt64, sequence: UInt64, salt: UInt64, bootMark: UInt16 = 0
+    ) {
+        self.bootMark = bootMark
         self.frameCount = frameCount
         self.usedBytes = usedBytes
         self.groupBytes = Block.roundedUp(usedBytes)
@@ -60,7 +80,7 @@ struct GroupHeader: Equatable {
         self.salt = salt
     }
 
-    private static func checksum(_ bytes: UnsafeRawBufferPointer, salt: UInt64) -> UInt32 {
+    static func checksum(_ bytes: UnsafeRawBufferPointer, salt: UInt64) -> UInt32 {
         cairn_crc32c(UInt32(truncatingIfNeeded: salt >> 32), bytes.baseAddress! + 8, sizeBytes - 8)
     }
 }

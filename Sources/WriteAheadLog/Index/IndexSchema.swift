@@ -40,7 +40,8 @@ enum IndexSchema {
         var reason = isNew ? "the file is missing" : nil
         if !isNew {
             do throws(SQLiteConnection.Failure) {
-                let connection = try SQLiteConnection(path: path)
+                // The start must not wait for whoever else looks into the file.
+                let connection = try SQLiteConnection(path: path, patienceMs: 100)
                 try configure(connection)
                 reason = try strangeness(connection)
                 if reason == nil { return Opened(connection: connection, rebuildReason: nil) }

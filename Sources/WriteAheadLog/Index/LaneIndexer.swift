@@ -12,6 +12,10 @@ final class LaneIndexer: Sendable {
         var uploads: [(plan: UploadPlan, isUploaded: Bool)] = []
         var wantsSpare = false
         var mustRebuild = false
+        /// No file could be opened: lookups fail until one can be.
+        var isClosed = false
+        /// Attempts that failed since the last one that worked.
+        var failures = 0
         var isClosing = false
         var lastFlushNs: UInt64 = 0
         var retryAtNs: UInt64 = 0
@@ -44,7 +48,9 @@ final class LaneIndexer: Sendable {
         self.store = Monitor(store)
         lookups = Monitor(store == nil ? nil : Self.openLookups(directory))
         let tail = IndexTail(limit: Self.tailMax, floorLSN: durableLSN + 1)
-        monitor = Monitor(Work(tail: tail, indexedThrough: indexedThrough, durableLSN: durableLSN))
+        var work = Work(tail: tail, indexedThrough: indexedThrough, durableLSN: durableLSN)
+        work.isClosed = store == nil
+        monitor = Monitor(work)
     }
 
     // MARK: From the writer
@@ -74,6 +80,12 @@ final class LaneIndexer: Sendable {
         }
     }
 
+    /// After the thread has ended.
+    func closeFiles() {
+        store.withLock { $0 = nil }
+        lookups.withLock { $0 = nil }
+    }
+
     // MARK: The thread
 
     /// `makeSpare` zeroes a segment file and tells the writer; it takes a while.
@@ -91,20 +103,24 @@ final class LaneIndexer: Sendable {
             case .catchUp(let from, let upTo):
                 attempt { () throws(SQLiteConnection.Failure) in try catchUp(from: from, upTo: upTo) }
             case .flush: attempt { () throws(SQLiteConnection.Failure) in try flush() }
+            case .reopen: attempt { () throws(SQLiteConnection.Failure) in try reopen() }
             case .rebuild: attempt { () throws(SQLiteConnection.Failure) in try rebuild() }
             }
         }
     }
 
     enum Task {
-        case makeSpare, rebuild, flush
+        case makeSpare, reopen, rebuild, flush
         /// LSNs that are neither in the file nor in the list.
         case catchUp(from: UInt64, upTo: UInt64)
     }
 
     private func attempt(_ body: () throws(SQLiteConnection.Failure) -> Void) {
         do throws(SQLiteConnection.Failure) {
+            let before = ThreadWrites.bytes()
+            defer { noteWritten(since: before) }
             try body()
+            monitor.withLock { $0.failures = 0 }
         } catch {
             published.withState { state in
                 state.status.alarms.indexFailures += 1
@@ -113,9 +129,53 @@ final class LaneIndexer: Sendable {
             store.withLock { $0?.forgetPartitions() }
             monitor.withLock { work in
                 if error.isCorruption { work.mustRebuild = true }
-                // Anything else may pass (a full disk); try again a second later, and close without waiting for it.
-                work.retryAtNs = monotonicNow() + 1_000_000_000
+                work.failures += 1
+                // Anything else may pass (a full disk); try again later, and close without waiting for it.
+                work.retryAtNs = monotonicNow() + 1_000_000_000 << UInt64(min(work.failures - 1, 5))
             }
+        }
+    }
+
+    private func noteWritten(since before: UInt64?) {
+        guard let before, let after = ThreadWrites.bytes() else { return }
+        published.withState { $0.status.written.index += after - before }
+    }
+
+    /// A file that could not be opened at the start, or was taken away by a failure. One that cannot be opened for a reason
+    /// that does not pass, or that tells of another log, is put aside.
+    private func reopen() throws(SQLiteConnection.Failure) {
+        let path = directory + "/" + IndexSchema.fileName
+        var opened: IndexSchema.Opened
+        do throws(SQLiteConnection.Failure) {
+            opened = try IndexSchema.open(directory: directory)
+        } catch {
+            if !error.isPassing, monitor.withLock({ $0.failures >= Self.patience }) { IndexSchema.putAside(path) }
+            throw error
+        }
+        let view = published.view
+        let segments = view.segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) }
+        var store = IndexStore(opened.connection)
+        let (belongs, known) = (try store.belongs(to: segments), try store.indexedThrough())
+        if !belongs || known > view.durableLSN {
+            IndexSchema.putAside(path)
+            opened = IndexSchema.Opened(connection: try IndexSchema.begin(path), rebuildReason: "another log")
+            store = IndexStore(opened.connection)
+        }
+        use(store, through: max(opened.rebuildReason == nil ? known : 0, view.firstLSN - 1))
+        if opened.rebuildReason != nil { published.withState { $0.status.alarms.indexRebuilds += 1 } }
+    }
+
+    /// Attempts to open a file before it is put aside.
+    private static let patience = 2
+
+    /// From now on this is the file; what it lacks is read from the segments.
+    private func use(_ opened: IndexStore, through lsn: UInt64) {
+        store.withLock { $0 = opened }
+        lookups.withLock { $0 = Self.openLookups(directory) }
+        monitor.withLock { work in
+            work.mustRebuild = false
+            work.isClosed = false
+            work.indexedThrough = lsn
         }
     }
 
@@ -192,17 +252,12 @@ final class LaneIndexer: Sendable {
 
     /// Puts the broken file aside and begins again; the segments fill the new one.
     private func rebuild() throws(SQLiteConnection.Failure) {
+        monitor.withLock { $0.isClosed = true }
         store.withLock { $0 = nil }
         lookups.withLock { $0 = nil }
         IndexSchema.putAside(directory + "/" + IndexSchema.fileName)
         let opened = try IndexSchema.open(directory: directory)
-        store.withLock { $0 = IndexStore(opened.connection) }
-        lookups.withLock { $0 = Self.openLookups(directory) }
-        let first = published.view.firstLSN
-        monitor.withLock { work in
-            work.mustRebuild = false
-            work.indexedThrough = first - 1
-        }
+        use(IndexStore(opened.connection), through: published.view.firstLSN - 1)
         published.withState { $0.status.alarms.indexRebuilds += 1 }
     }
 
@@ -271,6 +326,7 @@ extension LaneIndexer.Work {
         }
         if retryAtNs > now { return .wait(untilNs: retryAtNs) }
         if mustRebuild { return isClosing ? .done(nil) : .done(.rebuild) }
+        if isClosed { return isClosing ? .done(nil) : .done(.reopen) }
         if let hole { return isClosing ? .done(nil) : .done(.catchUp(from: hole.from, upTo: hole.upTo)) }
         let hasWork = tail.count > 0 || facts != nil || !uploads.isEmpty
         if isClosing { return .done(hasWork ? .flush : nil) }

@@ -1,19 +1,32 @@
 import CSQLite
 
 /// One SQLite connection and its prepared statements. Not shared between threads without a lock around it.
-final class SQLiteConnection {
-    struct Failure: Error {
-        var code: Int32
-        var message: String
+///
+/// Texts may hold any character, also NUL. Other modules of a gateway that keep a small file use it too.
+package final class SQLiteConnection {
+    package struct Failure: Error {
+        package var code: Int32
+        package var message: String
+
+        package init(code: Int32, message: String) {
+            self.code = code
+            self.message = message
+        }
 
         /// The file is no database or a broken one; rebuilding helps, retrying does not.
-        var isCorruption: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT, SQLITE_SCHEMA].contains(code & 0xFF) }
+        package var isCorruption: Bool {
+            [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT, SQLITE_SCHEMA].contains(code & 0xFF)
+        }
+
+        /// Somebody else has the file locked, or the disk is full: waiting helps, a new file does not.
+        package var isPassing: Bool { [SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_NOMEM].contains(code & 0xFF) }
     }
 
     private let handle: OpaquePointer
     private var statements: [String: OpaquePointer] = [:]
 
-    init(path: String, readOnly: Bool = false) throws(Failure) {
+    /// - Parameter patienceMs: how long to wait for another process that has the file locked.
+    package init(path: String, readOnly: Bool = false, patienceMs: Int32 = 2000) throws(Failure) {
         var opened: OpaquePointer?
         let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX, nil)
@@ -23,7 +36,7 @@ final class SQLiteConnection {
             throw Failure(code: code, message: message)
         }
         handle = opened
-        sqlite3_busy_timeout(handle, 2000)
+        sqlite3_busy_timeout(handle, patienceMs)
     }
 
     deinit {
@@ -31,12 +44,12 @@ final class SQLiteConnection {
         sqlite3_close_v2(handle)
     }
 
-    func execute(_ sql: String) throws(Failure) {
+    package func execute(_ sql: String) throws(Failure) {
         try check(sqlite3_exec(handle, sql, nil, nil, nil))
     }
 
     /// Runs `body` as one transaction, rolled back when it throws.
-    func transaction(_ body: () throws(Failure) -> Void) throws(Failure) {
+    package func transaction(_ body: () throws(Failure) -> Void) throws(Failure) {
         try execute("BEGIN IMMEDIATE")
         do throws(Failure) {
             try body()
@@ -48,7 +61,7 @@ final class SQLiteConnection {
     }
 
     /// Runs a statement to its end, handing each row to `row`. `bind` numbers parameters from 1.
-    func run(
+    package func run(
         _ sql: StaticString, _ values: [Value] = [], row: (Row) -> Void = { _ in }
     ) throws(Failure) {
         let statement = try prepared(sql.description)
@@ -88,27 +101,29 @@ final class SQLiteConnection {
     }
 
     /// The integer in the first column of the first row.
-    func integer(_ sql: StaticString, _ values: [Value] = []) throws(Failure) -> Int64? {
+    package func integer(_ sql: StaticString, _ values: [Value] = []) throws(Failure) -> Int64? {
         var found: Int64?
         try run(sql, values) { row in found = found ?? row.optionalInteger(0) }
         return found
     }
 
-    enum Value {
+    package enum Value {
         case integer(Int64)
         case text(String)
         case blob([UInt8])
     }
 
-    struct Row {
+    package struct Row {
         fileprivate let statement: OpaquePointer
 
-        func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
-        func optionalInteger(_ column: Int32) -> Int64? {
+        package func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+        package func optionalInteger(_ column: Int32) -> Int64? {
             sqlite3_column_type(statement, column) == SQLITE_NULL ? nil : integer(column)
         }
-        func text(_ column: Int32) -> String {
-            sqlite3_column_text(statement, column).map { String(cString: $0) } ?? ""
+        package func text(_ column: Int32) -> String {
+            guard let start = sqlite3_column_text(statement, column) else { return "" }
+            let count = Int(sqlite3_column_bytes(statement, column))
+            return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
         }
     }
 
@@ -125,7 +140,8 @@ final class SQLiteConnection {
         switch value {
         case .integer(let number): try check(sqlite3_bind_int64(statement, place, number))
         case .text(let text):
-            try check(sqlite3_bind_text(statement, place, text, -1, cairn_sqlite_transient()))
+            let count = Int32(text.utf8.count)
+            try check(sqlite3_bind_text(statement, place, text, count, cairn_sqlite_transient()))
         case .blob(let bytes):
             try check(sqlite3_bind_blob(statement, place, bytes, Int32(bytes.count), cairn_sqlite_transient()))
         }

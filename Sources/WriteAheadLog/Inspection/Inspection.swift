@@ -59,12 +59,17 @@ public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
     public var quarantined: [QuarantinedRange] = []
     /// LSNs of frames whose checksum is right around a record batch that is wrong.
     public var invalidBatches: [UInt64] = []
+    /// Segments whose header block is lost; what is behind it tells the same.
+    public var damagedHeads: [UInt64] = []
+    /// Segments that only a newer program can read; they are not verified.
+    public var newer: NewerSegments?
     /// Of the last group; a lane in use may show one that is just being written.
     public var tornTailBytes = 0
     public var notes: [String] = []
 
     public var isClean: Bool {
         unreadableSegments.isEmpty && gaps.isEmpty && quarantined.isEmpty && invalidBatches.isEmpty && notes.isEmpty
+            && damagedHeads.isEmpty && newer == nil
     }
 
     public var description: String {
@@ -72,7 +77,9 @@ public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
             "\(directory): \(isClean ? "good" : "DAMAGED"), \(segmentCount) segments, \(frameCount) frames,"
                 + " \(batchCount) batches, \(recordCount) records, \(batchBytes) bytes, LSN \(firstLSN) to \(lastLSN)"
         ]
+        if let newer { lines.append("not verified: \(newer)") }
         if !unreadableSegments.isEmpty { lines.append("unreadable segments: \(unreadableSegments)") }
+        if !damagedHeads.isEmpty { lines.append("segments without their header block: \(damagedHeads)") }
         for range in quarantined {
             lines.append("quarantined: segment \(range.segment), \(range.lengthBytes) bytes at \(range.offsetBytes)")
         }
@@ -106,7 +113,7 @@ public enum Inspection {
         var report = LaneInspection()
         report.directory = directory
         report.spareCount = walk.spareCount
-        report.notes = walk.notes
+        report.notes = walk.notes + (walk.newer.map { ["\($0)"] } ?? [])
         report.segments = walk.segments.map {
             LaneInspection.Segment(
                 sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable)
@@ -131,6 +138,8 @@ public enum Inspection {
         report.segmentCount = walk.segments.count
         report.unreadableSegments = walk.segments.filter { !$0.isReadable }.map(\.sequence)
         report.notes = walk.notes
+        report.newer = walk.newer
+        report.damagedHeads = walk.segments.filter { $0.isReadable && !$0.hasHeader }.map(\.sequence)
         try walk.walk(wantsPayload: true) { place, item in report.add(item, segment: walk.segments[place].sequence) }
         if walk.window.failedBlocks > 0 { report.notes.append("\(walk.window.failedBlocks) blocks cannot be read") }
         return report
@@ -139,6 +148,7 @@ public enum Inspection {
     /// Puts the old index aside and writes a new one from the segments, a bounded piece at a time.
     public static func rebuildIndex(directory: String) throws(WALError) -> IndexRebuild {
         let walk = try LaneWalk(directory: directory)
+        if let newer = walk.newer { throw .newerFormat(newer) }
         let lock = try DirectoryLock(directory: directory)
         defer { lock.release() }
         var report = IndexRebuild()

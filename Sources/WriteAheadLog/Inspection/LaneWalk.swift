@@ -8,23 +8,35 @@ struct LaneWalk {
     private(set) var segments: [LiveSegment<LocalFile>] = []
     private(set) var spareCount = 0
     private(set) var notes: [String] = []
+    /// Segments that only a newer program understands.
+    private(set) var newer: NewerSegments?
 
     init(directory: String) throws(WALError) {
         guard access(directory, R_OK) == 0 else { throw .io(DiskError(.list, directory, errno: errno)) }
         let entries: [DiskEntry]
         do throws(DiskError) {
-            disk = try LocalDisk(directory: directory, engine: .pwrite)
+            disk = try LocalDisk(reading: directory)
             entries = try disk.list()
         } catch {
             throw .io(error)
         }
         window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
+        var search = SegmentSearch(disk: disk, budgetBytes: .max)
         for entry in entries {
             if SegmentName.isSpare(entry.name) { spareCount += 1 }
             guard let sequence = SegmentName.sequence(entry.name) else { continue }
             do throws(DiskError) {
-                segments.append(try LiveSegment.identify(entry, sequence, disk, window))
+                switch try search.identify(entry, sequence) {
+                case .segment(var segment):
+                    if !segment.hasHeader { segment.bootEpoch = segments.last?.bootEpoch ?? 0 }
+                    segments.append(segment)
+                case .newer(let format):
+                    var known = newer ?? NewerSegments(directory: directory, sequences: [], format: format)
+                    known.sequences.append(sequence)
+                    newer = known
+                case nil: break
+                }
             } catch {
                 notes.append(error.description)
             }
@@ -43,7 +55,8 @@ struct LaneWalk {
             let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
             var scan = SegmentScan(
                 window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-                endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit, wantsPayload: wantsPayload)
+                endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit, bootEpoch: segment.bootEpoch,
+                wantsPayload: wantsPayload)
             while let item = try nextItem(&scan) { try body(place, item) }
             expected = scan.expectedLSN ?? expected
         }

@@ -19,13 +19,15 @@ public final class LaneLog: LaneSource {
     let reader: LogReader<LocalDisk>
     private let lock: DirectoryLock
     private let threads: Mutex<[WorkerThread]>
-    /// Gaps already counted, so that reading one twice alarms once.
-    private let knownGaps = Mutex<Set<UInt64>>([])
+    private let scrubber: Scrubber?
 
     /// Opens or makes the lane, and accepts appends when it returns. Data in the files never makes it fail: what is
-    /// broken is in the report. Throws for a bad setting, a directory in use, or one that cannot be listed.
+    /// broken is in the report. Throws for a bad setting, a directory in use or one that cannot be listed; and for segments
+    /// of a newer format, which are left as they are: see `openBeside`.
+    ///
+    /// - Parameter bootEpoch: what the installation counts this start as, see ``SiteBoots``; 0 leaves it to the lane.
     public static func open(
-        _ configuration: LaneConfiguration
+        _ configuration: LaneConfiguration, bootEpoch: UInt64 = 0
     ) throws(WALError) -> (log: LaneLog, report: RecoveryReport) {
         let startNs = monotonicNow()
         try configuration.validate()
@@ -37,10 +39,11 @@ public final class LaneLog: LaneSource {
             throw .io(error)
         }
         var core = try LaneCore(
-            configuration: configuration, disk: disk, saltSeed: UInt64.random(in: .min ... .max))
+            configuration: configuration, disk: disk, saltSeed: UInt64.random(in: .min ... .max), bootEpoch: bootEpoch)
         var report = try core.recover()
         let index = OpenedIndex(configuration.directory, &core, &report)
         let log = LaneLog(core: core, index: index, lock: lock)
+        log.published.know(report)
         try log.start(core)
         report.durationMs = Int((monotonicNow() - startNs) / 1_000_000)
         return (log, report)
@@ -56,11 +59,16 @@ public final class LaneLog: LaneSource {
         indexer = LaneIndexer(
             directory: configuration.directory, disk: core.disk, published: published, store: index.store,
             indexedThrough: index.indexedThrough, durableLSN: core.durableLSN)
+        scrubber =
+            configuration.scrub.bytesPerSecond > 0
+            ? Scrubber(disk: core.disk, settings: configuration.scrub, published: published) : nil
         threads = Mutex([])
         published.withState { state in
             state.status.name = configuration.name
             state.status.quotaBytes = configuration.quotaBytes
             state.status.engine = core.disk.engineDescription
+            state.status.bootEpoch = core.bootEpoch
+            state.status.scrub.isOn = configuration.scrub.bytesPerSecond > 0
             state.status.alarms = core.alarms
             state.status.indexedLSN = index.indexedThrough
         }
@@ -81,6 +89,10 @@ public final class LaneLog: LaneSource {
         threads.withLock { $0.append(writer) }
         let index = try WorkerThread(name: "idx-\(name)") { [indexer] in indexer.run { spares.make() } }
         threads.withLock { $0.append(index) }
+        if let scrubber {
+            let thread = try WorkerThread(name: "scrub-\(name)") { scrubber.run() }
+            threads.withLock { $0.append(thread) }
+        }
     }
 
     /// Writes what is queued, marks an orderly end and joins the threads. Later appends are answered `.closed`.
@@ -90,10 +102,14 @@ public final class LaneLog: LaneSource {
             defer { threads = [] }
             return threads
         }
+        scrubber?.close()
         queue.close()
         threads.first?.join()
         indexer.close()
         for thread in threads.dropFirst() { thread.join() }
+        // Whoever keeps this object must not keep the files open for writing with it.
+        indexer.closeFiles()
+        published.view.segments.last?.file.closeWriter()
         lock.release()
     }
 
@@ -129,6 +145,8 @@ public final class LaneLog: LaneSource {
     // MARK: State
 
     public var laneName: String { configuration.name }
+    /// This start of the log, as its frames bear it.
+    public var bootEpoch: UInt64 { published.withState { $0.status.bootEpoch } }
     public var durableLSN: UInt64 { published.withState { $0.view.durableLSN } }
     public var uploadState: UploadState { published.withState { $0.uploads } }
 
@@ -177,18 +195,7 @@ public final class LaneLog: LaneSource {
     }
 
     /// Counts LSNs found lost while reading, each range once.
-    func noteLoss(_ gap: LSNGap) {
-        let isNew = knownGaps.withLock { known in
-            if known.count > 4096 { known.removeAll() }
-            return known.insert(gap.firstLSN).inserted
-        }
-        guard isNew else { return }
-        published.withState { state in
-            state.status.alarms.lostLSNs += gap.count
-            state.status.alarms.quarantinedRanges += 1
-            state.status.alarms.lastMessage = "LSN \(gap.firstLSN) to \(gap.lastLSN) cannot be read"
-        }
-    }
+    func noteLoss(_ gap: LSNGap) { published.noteLoss(gap) }
 }
 
 /// Carries the core to the writer's thread, which takes it once.

@@ -134,6 +134,7 @@ struct LaneWriter {
         case .append: preconditionFailure("appends are committed together")
         case .spare(let name):
             core.spares.append(name)
+            core.counters.written.zeroes += UInt64(core.configuration.segmentSizeBytes)
             spareAsked = false
         case .plan(let plan, let completion):
             _ = finishAll()

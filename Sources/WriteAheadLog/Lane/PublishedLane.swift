@@ -11,11 +11,59 @@ final class PublishedLane: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Gaps already counted, so that reading one twice alarms once.
+    private let knownGaps = Mutex<Set<UInt64>>([])
+    private let damagedHeads = Mutex<Set<UInt64>>([])
     private let listeners = Mutex<[@Sendable (UInt64) -> Void]>([])
 
     func withState<T: Sendable>(_ body: (inout State) -> T) -> T { state.withLock { body(&$0) } }
 
     var view: LogView<LocalFile> { state.withLock { $0.view } }
+
+    /// What recovery has counted already is not counted again when a reader meets it.
+    func know(_ report: RecoveryReport) {
+        knownGaps.withLock { known in
+            for gap in report.gaps.prefix(Self.knownGapsMax) { known.insert(gap.firstLSN) }
+        }
+        withState { $0.status.quarantined = report.quarantined.suffix(Self.listedRangesMax) }
+    }
+
+    /// Counts LSNs found lost, each range once. True when it is news.
+    @discardableResult
+    func noteLoss(_ gap: LSNGap) -> Bool {
+        let isNew = knownGaps.withLock { known in
+            if known.count > Self.knownGapsMax { known.removeAll() }
+            return known.insert(gap.firstLSN).inserted
+        }
+        guard isNew else { return false }
+        withState { state in
+            state.status.alarms.lostLSNs += gap.count
+            state.status.alarms.quarantinedRanges += 1
+            state.status.alarms.lastMessage = "LSN \(gap.firstLSN) to \(gap.lastLSN) cannot be read"
+        }
+        return true
+    }
+
+    /// Counts a segment whose header block is damaged, once. True when it is news.
+    func noteDamagedHead(_ sequence: UInt64) -> Bool {
+        guard damagedHeads.withLock({ $0.count < Self.knownGapsMax && $0.insert(sequence).inserted }) else {
+            return false
+        }
+        withState { $0.status.alarms.damagedHeads += 1 }
+        return true
+    }
+
+    /// Lists a damaged range, once.
+    func list(_ range: QuarantinedRange) {
+        withState { state in
+            guard !state.status.quarantined.contains(range) else { return }
+            state.status.quarantined.append(range)
+            state.status.quarantined.removeFirst(max(0, state.status.quarantined.count - Self.listedRangesMax))
+        }
+    }
+
+    private static let knownGapsMax = 4096
+    private static let listedRangesMax = 64
 
     func addListener(_ listener: @escaping @Sendable (UInt64) -> Void) { listeners.withLock { $0.append(listener) } }
 
@@ -83,6 +131,9 @@ extension LaneStatus {
         partitionCount = core.state.partitions.count
         producerCount = core.state.producers.count
         isFailing = core.isFailing
+        let indexBytes = written.index
+        written = core.counters.written
+        written.index = indexBytes
         // The index counts its own alarms, readers count theirs.
         alarms.suspectSegments = core.alarms.suspectSegments
         alarms.diskRejections = core.alarms.diskRejections

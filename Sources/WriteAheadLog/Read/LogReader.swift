@@ -85,7 +85,8 @@ final class LogReader<D: Disk>: Sendable {
                 if let before { keep(before, segment) }
                 return
             }
-            guard let batch = StoredBatch(frame.header, topic: frame.topic, payload: frame.payload) else { continue }
+            guard var batch = StoredBatch(frame.header, topic: frame.topic, payload: frame.payload) else { continue }
+            batch.bootEpoch = frame.bootEpoch
             slice.batches.append(batch)
             slice.nextLSN += 1
             room.bytes -= size
@@ -102,7 +103,7 @@ final class LogReader<D: Disk>: Sendable {
         var scan = SegmentScan(
             window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
             from: mark.offsetBytes, endBytes: segment.endBytes, expectedLSN: mark.lsn, limitLSN: limit,
-            wantsPayload: true)
+            bootEpoch: segment.bootEpoch, wantsPayload: true)
         let known = cache.withLock { cache in
             cache.resumes.filter {
                 $0.segment == segment.sequence && $0.salt == segment.salt && $0.resume.expectedLSN <= lsn

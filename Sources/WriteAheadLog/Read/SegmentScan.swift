@@ -21,6 +21,7 @@ struct SegmentScan<D: Disk> {
         var topic: String
         var groupOffset: Int
         var offset: Int
+        var bootEpoch: UInt64?
         /// The first bytes of the payload: a record batch's header, or all of a control frame.
         var payload: ByteBuffer
     }
@@ -30,6 +31,7 @@ struct SegmentScan<D: Disk> {
     private let wantsPayload: Bool
     private let sequence: UInt64
     private let salt: UInt64
+    private let bootEpoch: UInt64
     private let endBytes: Int
     /// Frames from this LSN on are dead: a later segment starts with it.
     private let limitLSN: UInt64
@@ -57,8 +59,9 @@ struct SegmentScan<D: Disk> {
 
     init(
         window: ScanWindow<D>, file: D.File, sequence: UInt64, salt: UInt64, from position: Int = Block.sizeBytes,
-        endBytes: Int, expectedLSN: UInt64?, limitLSN: UInt64 = .max, wantsPayload: Bool = false
+        endBytes: Int, expectedLSN: UInt64?, limitLSN: UInt64 = .max, bootEpoch: UInt64 = 0, wantsPayload: Bool = false
     ) {
+        self.bootEpoch = bootEpoch
         self.wantsPayload = wantsPayload
         self.window = window
         window.open(file)
@@ -144,12 +147,13 @@ struct SegmentScan<D: Disk> {
             group = nil
             return nil
         }
-        guard let frame = try verifiedFrame(at: current.cursor, groupStart: current.start, end: current.end),
+        guard var frame = try verifiedFrame(at: current.cursor, groupStart: current.start, end: current.end),
             frame.header.lsn == expected
         else {
             try skipBadFrame(current, expected: expected)
             return nil
         }
+        frame.bootEpoch = BootEpoch.epoch(of: current.header.bootMark, since: bootEpoch)
         current.cursor += frame.header.frameBytes
         group = current
         expectedLSN = expected + 1
@@ -204,8 +208,8 @@ struct SegmentScan<D: Disk> {
         return (at, frame.header.lsn)
     }
 
-    /// The frame at `offset` if its fields and its checksum are right.
-    private func verifiedFrame(at offset: Int, groupStart: Int, end: Int) throws(DiskError) -> Frame? {
+    /// The frame at `offset` if its fields and its checksum are right, wherever it is.
+    func verifiedFrame(at offset: Int, groupStart: Int, end: Int) throws(DiskError) -> Frame? {
         let headBytes = FrameHeader.sizeBytes + FrameHeader.topicBytesMax
         let head = try window.bytes(at: offset, count: min(headBytes, max(0, end - offset)))
         guard let header = FrameHeader(reading: head, limitBytes: end - offset) else { return nil }

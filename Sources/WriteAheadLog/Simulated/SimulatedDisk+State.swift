@@ -10,6 +10,7 @@ extension SimulatedDisk.State {
         operations += 1
         if faults.powerOffAt == operations { isOff = true }
         if isOff { throw DiskError(operation, name, errno: ENODEV) }
+        if faults.isReadOnly, operation != .syncDirectory { throw DiskError(operation, name, errno: EROFS) }
         guard faults[keyPath: failing] > 0 else { return }
         faults[keyPath: failing] -= 1
         throw DiskError(operation, name, errno: faults.errno)
@@ -18,10 +19,12 @@ extension SimulatedDisk.State {
     mutating func write(_ file: SimulatedDisk.File, _ bytes: [UInt8], at offset: Int) throws(DiskError) {
         precondition(
             offset % Block.sizeBytes == 0 && bytes.count % Block.sizeBytes == 0, "unaligned write at \(offset)")
+        writtenBytes += UInt64(bytes.count)
         let wasOff = isOff
         defer {
             // Even a failing write may have reached the medium in part.
-            if !wasOff, let inode = inodes[file.inode], offset + bytes.count <= inode.current.count {
+            if !wasOff, !faults.isReadOnly, let inode = inodes[file.inode], offset + bytes.count <= inode.current.count
+            {
                 inodes[file.inode]?.put(.init(offset: offset, bytes: bytes))
             }
         }

@@ -21,6 +21,9 @@ public final class SimulatedDisk: Disk {
         public var failingWrites = 0
         public var failingSyncs = 0
         public var failingReads = 0
+        public var failingOpens = 0
+        /// The file system may not be written: everything that changes it fails with EROFS.
+        public var isReadOnly = false
         public var failingCreates = 0
         public var failingRenames = 0
         public var failingDirectorySyncs = 0
@@ -62,6 +65,7 @@ public final class SimulatedDisk: Disk {
         var changes: [NameChange] = []
         var faults = Faults()
         var operations = 0
+        var writtenBytes: UInt64 = 0
         var isOff = false
         var capacityBytes = Int.max
         var underWay: UnderWay?
@@ -86,6 +90,9 @@ public final class SimulatedDisk: Disk {
 
     /// Writes begun and done, syncs and name changes so far.
     public var operations: Int { state.withLock { $0.operations } }
+
+    /// Bytes of all writes so far.
+    public var writtenBytes: UInt64 { state.withLock { $0.writtenBytes } }
 
     /// Whether power went off at `Faults.powerOffAt`.
     public var isOff: Bool { state.withLock { $0.isOff } }
@@ -198,6 +205,10 @@ public final class SimulatedDisk: Disk {
 
     public func open(_ name: String) throws(DiskError) -> File {
         try perform { state throws(DiskError) in
+            if state.faults.failingOpens > 0 {
+                state.faults.failingOpens -= 1
+                throw DiskError(.open, name, errno: state.faults.errno)
+            }
             guard let number = state.names[name] else { throw DiskError(.open, name, errno: ENOENT) }
             return File(inode: number, name: name)
         }
@@ -259,6 +270,7 @@ public final class SimulatedDisk: Disk {
     public func remove(_ name: String) throws(DiskError) {
         try perform { state throws(DiskError) in
             if state.isOff { throw DiskError(.remove, name, errno: ENODEV) }
+            if state.faults.isReadOnly { throw DiskError(.remove, name, errno: EROFS) }
             guard state.names[name] != nil else { return }
             Self.apply(.unlink(name), to: &state.names)
             state.changes.append(.unlink(name))

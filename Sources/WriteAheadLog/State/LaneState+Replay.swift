@@ -18,7 +18,7 @@ extension LaneState {
             let decoded = Checkpoint.decode(
                 frame.payload, producersMax: producers.limit, partitionsMax: partitionsMax)
             if let decoded { self = decoded }
-        case .seal: break
+        case .seal, .unknown: break
         }
         nextLSN = max(nextLSN, frame.header.lsn + 1)
     }

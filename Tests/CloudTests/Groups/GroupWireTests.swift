@@ -1,3 +1,4 @@
+import GroupCoordination
 import KafkaProtocol
 import Ledger
 import NIOCore

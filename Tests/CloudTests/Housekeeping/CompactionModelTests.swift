@@ -43,6 +43,45 @@ struct CompactionModelTests {
         (.truncateGet(sizeBytes: 40), .get),
     ]
 
+    /// What readers of both kinds must see while nothing is produced: `latest` for those of committed records (a deleted
+    /// key may still show, to one whose tombstone went while it read), and of the others nothing that was never sent.
+    private struct Expected {
+        var latest: [String: String] = [:]
+        var committed: Set<String> = []
+        /// Of transactions aborted or still open.
+        var others: Set<String> = []
+
+        func check(_ seen: Consumed, isReadCommitted: Bool, _ seed: UInt64) {
+            let values = Set(seen.records.compactMap(\.value))
+            #expect(values.isSubset(of: isReadCommitted ? committed : committed.union(others)), "seed \(seed)")
+            var next: Int64 = 0
+            for record in seen.records {
+                #expect(record.offset >= next, "seed \(seed)")
+                next = record.offset + 1
+            }
+            guard isReadCommitted else { return }
+            let found = seen.latest
+            for (key, value) in latest { #expect(found[key] == value, "seed \(seed)") }
+        }
+    }
+
+    /// Reads again and again, also from the middle of the log, until the round is over.
+    private static func housekeepUnderReaders(
+        _ world: BrokerWorld, _ expected: Expected, _ random: inout SplitMix, _ seed: UInt64
+    ) async throws {
+        let end = world.highWatermark()
+        let starts = (0..<6).map { _ in Int64.random(in: 0...max(0, end), using: &random) }
+        async let round: Void = world.broker.housekeeper.round()
+        for start in starts {
+            expected.check(try await world.consume(isReadCommitted: true), isReadCommitted: true, seed)
+            expected.check(try await world.consume(), isReadCommitted: false, seed)
+            let values = Set(
+                try await world.consume(from: start, isReadCommitted: true).records.compactMap(\.value))
+            #expect(values.isSubset(of: expected.committed), "seed \(seed) from \(start)")
+        }
+        await round
+    }
+
     private static func housekeep(_ world: BrokerWorld, _ random: inout SplitMix, isFaulty: Bool) async {
         if isFaulty {
             for _ in 0..<Int.random(in: 0..<4, using: &random) {
@@ -76,7 +115,12 @@ struct CompactionModelTests {
                 return (key, Int.random(in: 0..<4, using: &random) == 0 ? nil : "v\(number)")
             }
         }
-        func apply(_ records: [Keyed]) { for record in records { model[record.key] = record.value } }
+        var expected = Expected()
+        func apply(_ records: [Keyed]) {
+            for record in records { model[record.key] = record.value }
+            expected.committed.formUnion(records.compactMap(\.value))
+            expected.latest = model
+        }
         for _ in 0..<120 {
             let codec = codecs[Int.random(in: 0..<codecs.count, using: &random)]
             switch Int.random(in: 0..<14, using: &random) {
@@ -95,16 +139,25 @@ struct CompactionModelTests {
                 let sent = records()
                 #expect(try await transactional.send(sent, codec: codec) == .none)
                 open += sent
+                expected.others.formUnion(sent.compactMap(\.value))
                 isOpen = true
             case 8:
                 guard isOpen else { continue }
                 let commits = Bool.random(using: &random)
                 try await transactional.end(commits: commits)
-                if commits { apply(open) }
+                if commits {
+                    apply(open)
+                    expected.others.subtract(open.compactMap(\.value))
+                }
                 open = []
                 isOpen = false
             case 9: world.wall.pass(Int64.random(in: 0..<6_000, using: &random))
-            case 10..<12: await housekeep(world, &random, isFaulty: isFaulty)
+            case 10..<12:
+                if isFaulty {
+                    await housekeep(world, &random, isFaulty: true)
+                } else {
+                    try await housekeepUnderReaders(world, expected, &random, seed)
+                }
             case 12:
                 try await world.produce(Batches.make(["p\(number)"]), topic: "plain")
                 // Not past the end of an open transaction.
@@ -115,6 +168,7 @@ struct CompactionModelTests {
             }
         }
         if isOpen { try await transactional.end(commits: false) }
+        let id = try #require(world.ledger.view.topic(named: "t")?.id)
         try await check(world, model, seed)
         for _ in 0..<4 {
             world.wall.pass(6_000)
@@ -123,7 +177,14 @@ struct CompactionModelTests {
             await world.broker.housekeeper.round()
             await world.broker.retention.round()
             try await check(world, model, seed)
+            expected.committed.insert("x")
+            expected.check(try await world.consume(), isReadCommitted: false, seed)
         }
+        // Rule K2: what was aborted has gone, from the ledger too, and so have its markers.
+        #expect(world.ledger.view.abortedRanges(id, 0).isEmpty, "seed \(seed)")
+        let uncommitted = try await world.consume()
+        #expect(Set(uncommitted.records.compactMap(\.value)).isDisjoint(with: expected.others), "seed \(seed)")
+        #expect(uncommitted.headers.allSatisfy { !$0.isControl || $0.recordCount == 0 || $0.deleteHorizonMs == nil })
         let counts = world.broker.status().housekeeping
         #expect(counts.compactions > 3 && counts.recordsRemoved > 20, "seed \(seed)")
         if !isFaulty { #expect(counts.failures == 0, "seed \(seed)") }

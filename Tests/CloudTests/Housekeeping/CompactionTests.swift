@@ -141,8 +141,50 @@ struct CompactionTests {
             seen = try await world.consume(isReadCommitted: true)
             #expect(seen.latest == ["a": "open", "b": "later", "c": "later", "d": "x"])
             let markers = seen.headers.filter { $0.isControl && $0.recordCount > 0 }.map(\.baseOffset)
-            // That of the abort stays while fetches name it; that of b and c has gone; that of a still ends it.
-            #expect(markers == [2, 7])
+            // Those of the abort and of b and c have gone; that of a still ends it.
+            #expect(markers == [7])
+        }
+    }
+
+    @Test("K2: an aborted transaction is forgotten with its records, its marker stays for delete.retention.ms")
+    func abortedAreForgotten() async throws {
+        try await BrokerWorld.run(BrokerWorld.eager()) { world in
+            try await world.createTopic("t", configs: Self.compact.merging(["delete.retention.ms": "60000"]) { $1 })
+            let id = try #require(world.ledger.view.topic(named: "t")?.id)
+            func named() -> [Int64] { world.ledger.view.abortedRanges(id, 0).map(\.0.firstOffset) }
+            func markers() async throws -> [Int64] {
+                try await world.consume().headers.filter { $0.isControl && $0.recordCount > 0 }.map(\.baseOffset)
+            }
+            var producer = try await TestProducer(world, transactionalID: "x")
+            try await producer.send([("a", "aborted 1")])
+            try await producer.end(commits: false)
+            try await producer.send([("a", "aborted 2")])
+            try await world.produce(Batches.keyed([("b", "1")]))
+            // The second one is open: its records are not touched, and nothing of it is forgotten.
+            #expect(named() == [0])
+            await world.broker.housekeeper.round()
+            #expect(named() == [])
+            #expect(try await markers() == [1])
+            try await producer.end(commits: false)
+            #expect(named() == [2])
+            try await producer.send([("a", "committed")])
+            try await producer.end(commits: true)
+            try await world.produce(Batches.keyed([("b", "2")]))
+            await world.broker.housekeeper.round()
+            #expect(named() == [])
+            #expect(
+                try await markers() == [1, 4, 6], "the first one's time has not come, the last one's records are there")
+            #expect(try await world.consume(isReadCommitted: true).latest == ["a": "committed", "b": "2"])
+            #expect(try await world.consume().latest == ["a": "committed", "b": "2"])
+            world.wall.pass(60_000)
+            try await world.produce(Batches.keyed([("b", "3")]))
+            await world.broker.housekeeper.round()
+            #expect(try await markers() == [6])
+            #expect(try await world.consume(isReadCommitted: true).latest == ["a": "committed", "b": "3"])
+            // The producer goes on, and so do its readers.
+            try await producer.send([("a", "later")])
+            try await producer.end(commits: true)
+            #expect(try await world.consume(isReadCommitted: true).latest == ["a": "later", "b": "3"])
         }
     }
 
@@ -155,17 +197,23 @@ struct CompactionTests {
                     "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.9", "min.compaction.lag.ms": "10000",
                     "max.compaction.lag.ms": "50000",
                 ])
-            for _ in 0..<3 { try await world.produce(Batches.keyed([("a", "1"), ("b", "1")])) }
+            func produce(_ records: [Keyed]) async throws {
+                try await world.produce(Batches.keyed(records, timestampMs: world.wall.ms))
+            }
+            for _ in 0..<3 { try await produce([("a", "1"), ("b", "1")]) }
             await world.broker.housekeeper.round()
             #expect(world.sources().allSatisfy { $0 == .object })
             world.wall.pass(10_000)
-            try await world.produce(Batches.keyed([("a", "2")]))
+            try await produce([("a", "2")])
             await world.broker.housekeeper.round()
             #expect(world.sources() == [.objectWithOffsets, .object])
             world.wall.pass(10_000)
             await world.broker.housekeeper.round()
             #expect(world.sources() == [.objectWithOffsets, .object], "below the ratio")
             world.wall.pass(40_000)
+            await world.broker.housekeeper.round()
+            #expect(world.sources() == [.objectWithOffsets, .object], "not older than the lag")
+            world.wall.pass(1)
             await world.broker.housekeeper.round()
             #expect(world.sources() == [.objectWithOffsets])
             #expect(try await world.consume().latest == ["a": "2", "b": "1"])

@@ -9,11 +9,13 @@ import Testing
 @Suite("Housekeeping: decisions")
 struct HousekeepingPlanTests {
     private static func extent(
-        _ offset: Int64, bytes: Int64 = 100, at committedMs: Int64 = 0, _ source: Extent.Source = .object
+        _ offset: Int64, bytes: Int64 = 100, at committedMs: Int64 = 0, newest: Int64? = nil,
+        _ source: Extent.Source = .object
     ) -> Extent {
         var extent = Extent(
             objectKey: "o\(offset)", objectSizeBytes: bytes, position: 0, lengthBytes: bytes, baseOffset: offset,
-            lastOffset: offset + 9, minTimestampMs: 0, maxTimestampMs: 0, committedMs: committedMs)
+            lastOffset: offset + 9, minTimestampMs: 0, maxTimestampMs: newest ?? committedMs,
+            committedMs: committedMs)
         extent.source = source
         return extent
     }
@@ -37,6 +39,10 @@ struct HousekeepingPlanTests {
         let log = Self.extent(10, .log(volume: KafkaUUID(high: 1, low: 1), lsn: 1))
         #expect(Self.plan([clean, log, Self.extent(20)]) == nil)
         #expect(Self.plan([clean, Self.extent(10), Self.extent(20, at: 901)], lag: 100)?.extents.count == 2)
+        // The records' times count, not the commit's, unless there are none.
+        #expect(Self.plan([Self.extent(0), Self.extent(10, at: 0, newest: 901)], lag: 100)?.extents.count == 1)
+        #expect(Self.plan([Self.extent(0), Self.extent(10, at: 901, newest: 900)], lag: 100)?.extents.count == 2)
+        #expect(Self.plan([Self.extent(0), Self.extent(10, at: 901, newest: -1)], lag: 100)?.extents.count == 1)
     }
 
     @Test("a partition is due by its ratio and size, or by how long it has waited")
@@ -50,8 +56,13 @@ struct HousekeepingPlanTests {
         policy.dirtyRatioMin = 0.26
         #expect(!plan.isDue(policy, configuration, nowMs: 1_000))
         policy.lagMsMax = 500
-        #expect(plan.isDue(policy, configuration, nowMs: 1_000))
-        #expect(!plan.isDue(policy, configuration, nowMs: 999))
+        #expect(plan.isDue(policy, configuration, nowMs: 1_001))
+        #expect(!plan.isDue(policy, configuration, nowMs: 1_000))
+        let old = try #require(
+            Self.plan([Self.extent(0, at: 900, newest: 499), Self.extent(10, at: 900, newest: 950)]))
+        configuration.dirtyBytesMin = 1_000
+        #expect(old.isDue(policy, configuration, nowMs: 1_000), "as old as its oldest records, whenever they came")
+        configuration.dirtyBytesMin = 100
         policy.dirtyRatioMin = 0.1
         configuration.dirtyBytesMin = 101
         configuration.dirtyWaitMs = 400
@@ -193,13 +204,30 @@ struct HousekeepingPlanTests {
         #expect(try Self.judge(&late, marked, isCleaned: true) == .drop)
     }
 
-    @Test("K2: aborted records go at once; the marker stays while fetches name the transaction")
+    @Test(
+        "K2: aborted records go at once; their marker ends the transaction for the ledger, and goes after its horizon")
     func abortMarker() throws {
+        let first = AbortedTransaction(producerID: 7, firstOffset: 0)
         var cleaner = Self.cleaner(aborted: [(0, 1)])
         let records = Self.batch([("a", "1")], at: 0, producer: (7, 0, 0), isTransactional: true)
         #expect(try Self.judge(&cleaner, records) == .drop)
-        #expect(try Self.judge(&cleaner, Self.marker(false, at: 1)) == .keep)
+        #expect(cleaner.takeOver() == [], "not before the marker: more records may come")
+        guard case .replace(let marked) = try Self.judge(&cleaner, Self.marker(false, at: 1)) else {
+            Issue.record("a marker gets a horizon")
+            return
+        }
+        #expect(cleaner.takeOver() == [first])
+        #expect(cleaner.takeOver() == [])
+        #expect(try RecordBatch.validateOneStored(marked).deleteHorizonMs == 1_100)
+        // A marker that ends nothing the ledger names.
         #expect(try Self.judge(&cleaner, Self.marker(false, at: 9)) != .keep)
+        #expect(cleaner.takeOver() == [])
+        // While the ledger names the transaction the marker stays, whatever its horizon, and is told again.
+        var named = Self.cleaner(aborted: [(0, 1)], nowMs: 9_999)
+        #expect(try Self.judge(&named, marked, isCleaned: true) == .keep)
+        #expect(named.takeOver() == [first])
+        var late = Self.cleaner(nowMs: 1_100)
+        #expect(try Self.judge(&late, marked, isCleaned: true) == .drop)
         // The same producer's next transaction is not aborted.
         let next = Self.batch([("a", "1")], at: 2, producer: (7, 0, 1), isTransactional: true)
         #expect(try Self.judge(&cleaner, next) == .keep)

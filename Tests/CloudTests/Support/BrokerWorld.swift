@@ -1,3 +1,4 @@
+import GroupCoordination
 import KafkaListener
 import KafkaProtocol
 import Ledger

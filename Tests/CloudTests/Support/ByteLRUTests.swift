@@ -1,7 +1,9 @@
+import KafkaListener
 import NIOCore
 import Testing
 
 @testable import Cloud
+@testable import GroupCoordination
 
 @Suite("Support")
 struct SupportTests {

@@ -192,9 +192,8 @@ import WriteAheadLog
             find.coordinatorKeys = ["x"]
             let found = try await client.ask(find, version: 4)
             #expect(found.coordinators.map(\.errorCode) == [.transactionalIdAuthorizationFailed])
-            find.keyType = 0
-            find.key = "group"
-            #expect(try await client.ask(find, version: 2).errorCode == .coordinatorNotAvailable)
+            find.key = "x"
+            #expect(try await client.ask(find, version: 2).errorCode == .transactionalIdAuthorizationFailed)
             var produce = Sample.produce([("t", 0, Sample.batch(["a"]))])
             produce.transactionalID = "x"
             #expect(
