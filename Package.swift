@@ -82,12 +82,13 @@ let package = Package(
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("Sealing", ["CCrypto", "CChecksum", nioCore])
         + module("ObjectStore", ["Sealing", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("SiteAuthority", ["CCrypto", nioCore])
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
             "Uplink",
             [
-                "WriteAheadLog", "SharedObject", "ObjectStore", "KafkaProtocol", "CZstd", "CChecksum", nioCore,
-                nioHTTP1,
+                "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "KafkaProtocol", "CZstd", "CChecksum",
+                nioCore, nioHTTP1,
                 httpClient, logging,
             ], tests: ["Sealing"])
         + module(
@@ -101,7 +102,7 @@ let package = Package(
             "Cloud",
             [
                 "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
-                "Sealing",
+                "Sealing", "SiteAuthority",
                 "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
@@ -110,6 +111,7 @@ let package = Package(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
+                    "SiteAuthority",
                     "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser,
                     configuration, lifecycle, unixSignals,
                     logging,

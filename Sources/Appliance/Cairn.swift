@@ -9,7 +9,8 @@ struct Cairn: AsyncParsableCommand {
         version: Cairn.version,
         subcommands: [
             UpCommand.self, EdgeCommand.self, CloudCommand.self, SimulateCommand.self, TailCommand.self,
-            StatusCommand.self, WALCommand.self, UplinkCommand.self, KeyCommand.self, ConfigCommand.self,
+            SiteCommand.self, StatusCommand.self, WALCommand.self, UplinkCommand.self, KeyCommand.self,
+            ConfigCommand.self,
             NullBrokerCommand.self,
         ])
 

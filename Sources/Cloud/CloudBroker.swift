@@ -15,6 +15,8 @@ public final class CloudBroker: KafkaService {
     public let configuration: CloudConfiguration
     /// Takes announcements of gateways.
     public let adopter: Adopter
+    /// Who may announce, and what sites are told.
+    public let sites: SiteRegistry
 
     let ledger: Ledger
     let engine: FetchEngine
@@ -94,9 +96,13 @@ public final class CloudBroker: KafkaService {
         timeouts = TransactionTimeouts(
             ledger: ledger, configuration: configuration.transactions, world: world, logger: logger)
         groups = GroupService(configuration: configuration.groups, timerLoop: loop)
+        var adoption = configuration.adoption
+        adoption.takesUnregisteredSites = configuration.sites.isOpen
         adopter = Adopter(
-            configuration: configuration.adoption, partitionsDefault: configuration.partitionsDefault, store: store,
+            configuration: adoption, partitionsDefault: configuration.partitionsDefault, store: store,
             ledger: ledger, world: world, now: now, logger: logger)
+        sites = SiteRegistry(
+            settings: configuration.sites, ledger: ledger, adopter: adopter, world: world, logger: logger)
         advertised = Advertised(configuration)
         self.jobs = jobs
         self.retention = retention

@@ -19,6 +19,7 @@ public struct CloudConfiguration: Sendable, Equatable {
     public var produce = ProduceConfiguration()
     public var fetch = FetchConfiguration()
     public var adoption = AdoptionConfiguration()
+    public var sites = SiteSettings()
     public var retention = RetentionConfiguration()
     public var housekeeping = HousekeepingConfiguration()
     public var transactions = TransactionConfiguration()
@@ -95,6 +96,8 @@ public struct AdoptionConfiguration: Sendable, Equatable {
     public var concurrencyMax = 8
     /// Announcements that wait for the one lane that they name.
     public var waitersPerLaneMax = 16
+    /// Sites that nobody registered are adopted.
+    public var takesUnregisteredSites = true
     /// Reads every byte of an object and checks it before adopting it.
     public var verifiesRuns = false
     /// What stays away from Kafka's own names; see ``AdoptionConfiguration/allows(site:topic:)``.

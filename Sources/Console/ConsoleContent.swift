@@ -9,33 +9,23 @@ public struct ConsoleContent: Sendable {
     public var problems: @Sendable () -> [String]
     /// The JSON document at `/status.json`; may read from the disk. Nil: this role has none.
     public var report: (@Sendable () async -> String)?
-    /// Takes the JSON body of an announcement. Nil: this role takes none.
-    public var announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)?
+    /// What else this role answers.
+    public var endpoints: [ConsoleEndpoint]
     /// What may be asked and ordered under `/v1/`. Nil: nothing.
     public var commands: ConsoleCommands?
 
     public init(
         page: @escaping @Sendable () -> String, metrics: @escaping @Sendable () -> [Metric],
         problems: @escaping @Sendable () -> [String], report: (@Sendable () async -> String)? = nil,
-        announce: (@Sendable (ByteBuffer) async -> AnnounceAnswer)? = nil, commands: ConsoleCommands? = nil
+        endpoints: [ConsoleEndpoint] = [], commands: ConsoleCommands? = nil
     ) {
         self.commands = commands
         self.page = page
         self.metrics = metrics
         self.problems = problems
         self.report = report
-        self.announce = announce
+        self.endpoints = endpoints
     }
-}
-
-/// The answer to an announcement, with the JSON body to send.
-public enum AnnounceAnswer: Sendable {
-    /// 200: the body says through which sequence the lane is adopted.
-    case adopted(ByteBuffer)
-    /// 400: the same announcement would be refused again.
-    case refused(ByteBuffer)
-    /// 503: try again later.
-    case busy(ByteBuffer)
 }
 
 /// Orders to a running role, for whoever holds its token.

@@ -1,9 +1,10 @@
+import HTTPTypes
 import Hummingbird
 public import Logging
 import NIOCore
 public import ServiceLifecycle
 
-/// The HTTP side of a role: its page, `/health`, `/metrics` and, in the cloud, where gateways announce objects.
+/// The HTTP side of a role: its page, `/health`, `/metrics` and the endpoints of the role.
 ///
 /// Answers come from closures of ``ConsoleContent``; nothing is kept here. Bodies are bounded.
 public struct ConsoleServer: Service {
@@ -21,9 +22,9 @@ public struct ConsoleServer: Service {
 
     /// Serves until the group shuts down. Throws when the address cannot be bound.
     public func run() async throws {
-        let router = Router()
+        let router = Router(context: ConsoleContext.self)
         addReading(to: router)
-        if let announce = content.announce { addAnnounce(announce, to: router) }
+        for endpoint in content.endpoints { add(endpoint, to: router) }
         if let commands = content.commands { addCommands(commands, to: router) }
         let application = Application(
             router: router,
@@ -36,7 +37,7 @@ public struct ConsoleServer: Service {
         }
     }
 
-    private func addReading(to router: Router<BasicRequestContext>) {
+    private func addReading(to router: Router<ConsoleContext>) {
         let content = content
         router.get("/") { _, _ in Self.response(content.page(), type: "text/plain; charset=utf-8") }
         router.get("/metrics") { _, _ in
@@ -53,17 +54,34 @@ public struct ConsoleServer: Service {
         }
     }
 
-    private func addAnnounce(
-        _ announce: @escaping @Sendable (ByteBuffer) async -> AnnounceAnswer, to router: Router<BasicRequestContext>
-    ) {
-        router.post("/v1/announce") { request, _ in
-            let body = try await request.body.collect(upTo: Self.announceBytesMax)
-            let answer = await announce(body)
-            return Self.response(answer.body, type: "application/json", status: answer.status)
+    private func add(_ endpoint: ConsoleEndpoint, to router: Router<ConsoleContext>) {
+        let method: HTTPRequest.Method = endpoint.method == .get ? .get : .post
+        router.on(RouterPath(endpoint.path), method: method) { request, context in
+            let body = try await request.body.collect(upTo: endpoint.bodyBytesMax)
+            let answer = await endpoint.answer(Self.call(request, context, body))
+            var reply = Self.response(answer.body, type: "application/json", status: .init(code: answer.status))
+            for header in answer.headers {
+                if let name = HTTPField.Name(header.name) { reply.headers[name] = header.value }
+            }
+            return reply
         }
     }
 
-    private func addCommands(_ commands: ConsoleCommands, to router: Router<BasicRequestContext>) {
+    private static func call(_ request: Request, _ context: ConsoleContext, _ body: ByteBuffer) -> ConsoleCall {
+        var headers: [String: String] = [:]
+        var repeated: Set<String> = []
+        for field in request.headers {
+            let name = field.name.canonicalName
+            if headers.updateValue(field.value, forKey: name) != nil { repeated.insert(name) }
+        }
+        for name in repeated { headers[name] = nil }
+        let isProxied = ["forwarded", "x-forwarded-for"].contains { headers[$0] != nil || repeated.contains($0) }
+        let peer = context.peer?.ipAddress
+        let isLoopback = peer == "::1" || peer?.hasPrefix("127.") == true || peer?.hasPrefix("::ffff:127.") == true
+        return ConsoleCall(body: body, peer: peer, isLocal: isLoopback && !isProxied, headers: headers)
+    }
+
+    private func addCommands(_ commands: ConsoleCommands, to router: Router<ConsoleContext>) {
         for (path, answer) in commands.questions {
             router.get("/v1/\(path)") { _, _ in Self.response(answer(), type: "application/json", status: .ok) }
         }
@@ -84,9 +102,6 @@ public struct ConsoleServer: Service {
         }
     }
 
-    /// An announcement names one object; its JSON is a few hundred bytes.
-    static let announceBytesMax = 16 * 1024
-
     private static func response(_ text: String, type: String, status: HTTPResponse.Status = .ok) -> Response {
         response(ByteBuffer(string: text), type: type, status: status)
     }
@@ -101,18 +116,13 @@ public struct ConsoleFailure: Error, CustomStringConvertible {
     public let description: String
 }
 
-extension AnnounceAnswer {
-    fileprivate var status: HTTPResponse.Status {
-        switch self {
-        case .adopted: .ok
-        case .refused: .badRequest
-        case .busy: .serviceUnavailable
-        }
-    }
+/// What a request knows of its connection.
+struct ConsoleContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let peer: SocketAddress?
 
-    fileprivate var body: ByteBuffer {
-        switch self {
-        case .adopted(let body), .refused(let body), .busy(let body): body
-        }
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        peer = source.channel.remoteAddress
     }
 }

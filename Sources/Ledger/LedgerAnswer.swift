@@ -14,6 +14,7 @@ public enum LedgerAnswer: Sendable, Equatable {
     case transaction(TransactionOutcome)
     /// The last LSN of the volume that has been committed, 0 for none. What its log holds beyond is dead.
     case volume(lastLSN: UInt64)
+    case boot(BootOutcome)
 }
 
 /// The log start after `advanceLogStart`, or why it did not move.

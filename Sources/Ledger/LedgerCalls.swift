@@ -83,6 +83,17 @@ extension Ledger {
     }
 }
 
+extension Ledger {
+    public func setSiteRegistration(_ command: SetSiteRegistration) async throws(LedgerError) {
+        guard case .done = try await submit(.setSiteRegistration(command)) else { throw .unexpectedAnswer }
+    }
+
+    public func noteSiteBoot(_ command: NoteSiteBoot) async throws(LedgerError) -> BootOutcome {
+        guard case .boot(let outcome) = try await submit(.noteSiteBoot(command)) else { throw .unexpectedAnswer }
+        return outcome
+    }
+}
+
 extension LedgerError {
     /// The state machine answered a command with another command's answer: an error of this module, not of the caller.
     static var unexpectedAnswer: LedgerError { .unavailable("the ledger answered with another command's answer") }

@@ -40,6 +40,11 @@ public enum LedgerRefusal: Error, Equatable, Sendable {
     case overlappingLSN(firstLSN: UInt64, expected: UInt64)
     case unknownGroup(String)
     case unknownSite(String)
+    /// Somebody else changed the registration meanwhile: read it again.
+    case siteChanged(site: String, version: UInt64)
+    case siteRevoked(site: String)
+    case topicNotAllowed(site: String, topic: String)
+    case laneNotAllowed(site: String, lane: String)
     /// A value outside its range, or a size above its limit.
     case invalid(field: String, value: Int64, limit: Int64)
     case invalidText(field: String)
@@ -55,7 +60,9 @@ public enum LedgerRefusal: Error, Equatable, Sendable {
         case .unknownGroup: .groupIdNotFound
         case .nodeFenced: .notLeaderOrFollower
         case .tombstoned, .answerForgotten: .requestTimedOut
-        case .invalidTopicID, .siteSuspended, .incarnationFenced, .overlappingLSN, .unknownSite, .invalid, .invalidText:
+        case .topicNotAllowed: .topicAuthorizationFailed
+        case .invalidTopicID, .siteSuspended, .incarnationFenced, .overlappingLSN, .unknownSite, .invalid, .invalidText,
+            .siteChanged, .siteRevoked, .laneNotAllowed:
             .invalidRequest
         }
     }

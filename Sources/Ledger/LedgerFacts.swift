@@ -107,6 +107,9 @@ public struct SiteFacts: Sendable, Equatable {
         public var firstSeenMs: Int64
         public var isFenced: Bool
         public var lanes: [LaneFacts]
+        /// The gateway that holds it, and one that asked for it too: a copy.
+        public var boot: SiteBoot?
+        public var contender: SiteBoot?
     }
 }
 

@@ -171,6 +171,12 @@ public final class LedgerView: Sendable {
             .sorted { $0.site < $1.site }
     }
 
+    public func registrations() -> [String: SiteRegistration] { visible.withLock { $0.sites.registrations } }
+
+    public func registration(_ site: String) -> SiteRegistration? {
+        visible.withLock { $0.sites.registrations[site] }
+    }
+
     public func site(_ site: String) -> SiteFacts? { visible.withLock { $0.sites.all[site]?.facts(site) } }
 
     /// Nil for a lane that was never adopted from: its next sequence is 1.

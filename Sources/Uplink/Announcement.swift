@@ -1,6 +1,7 @@
 import FoundationEssentials
 public import NIOCore
 public import SharedObject
+public import SiteAuthority
 
 /// What a gateway tells any cloud node after an object is durable in the store: the body of `POST /v1/announce`.
 ///
@@ -44,24 +45,71 @@ public struct AnnounceReply: Codable, Sendable, Hashable {
     public var adopted: [String: UInt64]
     /// Settings the cloud has for the site; a gateway ignores those it does not know.
     public var directives: [String: String]
+    /// Counts changes of `directives`; nil from a cloud that has none for the site.
+    public var directivesVersion: UInt64?
+    /// Permissions to put objects, for a gateway without keys.
+    public var grants: [PutGrant]?
 
-    public init(adopted: [String: UInt64], directives: [String: String] = [:]) {
+    public init(
+        adopted: [String: UInt64], directives: [String: String] = [:], directivesVersion: UInt64? = nil,
+        grants: [PutGrant]? = nil
+    ) {
         self.adopted = adopted
         self.directives = directives
+        self.directivesVersion = directivesVersion
+        self.grants = grants
+    }
+}
+
+/// The body of `POST /v1/announce`: an announcement, what the gateway says of itself, or both. Without an announcement it is
+/// a greeting, which a gateway sends before its first upload.
+public struct AnnounceRequest: Codable, Sendable, Hashable {
+    public var site: String
+    public var incarnation: String
+    public var announcement: Announcement?
+    public var gateway: GatewayStatement?
+
+    public init(site: String, incarnation: String, announcement: Announcement?, gateway: GatewayStatement?) {
+        self.site = site
+        self.incarnation = incarnation
+        self.announcement = announcement
+        self.gateway = gateway
+    }
+
+    private enum Field: String, CodingKey { case site, incarnation, key, gateway }
+
+    public init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: Field.self)
+        gateway = try fields.decodeIfPresent(GatewayStatement.self, forKey: .gateway)
+        announcement = fields.contains(.key) ? try Announcement(from: decoder) : nil
+        site = try fields.decode(String.self, forKey: .site)
+        // Of the announced object it is in the announcement; the gateway may have gone on under another one.
+        incarnation = try fields.decode(String.self, forKey: .incarnation)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var fields = encoder.container(keyedBy: Field.self)
+        try announcement?.encode(to: encoder)
+        try fields.encode(site, forKey: .site)
+        try fields.encode(incarnation, forKey: .incarnation)
+        try fields.encodeIfPresent(gateway, forKey: .gateway)
     }
 }
 
 /// The JSON of announcements and replies. Not a hot path: one of each per uploaded object.
 public enum AnnounceCoding {
-    /// Neither side reads a longer body.
+    /// No cloud node reads a longer request, no gateway a longer reply (which may hold a thousand permissions to put).
     public static let bodyBytesMax = 16 << 10
+    public static let replyBytesMax = 512 << 10
 
     public static func encode(_ announcement: Announcement) -> ByteBuffer { json(announcement) }
+    public static func encode(_ request: AnnounceRequest) -> ByteBuffer { json(request) }
     public static func encode(_ reply: AnnounceReply) -> ByteBuffer { json(reply) }
 
     /// Nil if the bytes are not such JSON or longer than ``bodyBytesMax``.
     public static func announcement(_ body: ByteBuffer) -> Announcement? { value(body) }
-    public static func reply(_ body: ByteBuffer) -> AnnounceReply? { value(body) }
+    public static func request(_ body: ByteBuffer) -> AnnounceRequest? { value(body) }
+    public static func reply(_ body: ByteBuffer) -> AnnounceReply? { value(body, bytesMax: replyBytesMax) }
 
     private static func json(_ value: some Encodable) -> ByteBuffer {
         let encoder = JSONEncoder()
@@ -71,8 +119,8 @@ public enum AnnounceCoding {
         return ByteBuffer(bytes: data)
     }
 
-    private static func value<T: Decodable>(_ body: ByteBuffer) -> T? {
-        guard body.readableBytes <= bodyBytesMax else { return nil }
+    private static func value<T: Decodable>(_ body: ByteBuffer, bytesMax: Int = bodyBytesMax) -> T? {
+        guard body.readableBytes <= bytesMax else { return nil }
         return try? JSONDecoder().decode(T.self, from: Data(body.readableBytesView))
     }
 }

@@ -27,13 +27,15 @@ extension LaneUplink {
     private func heard(_ reply: AnnounceReply) {
         let adopted = reply.adopted[builder.lane]
         announceAction = announcing.announced(adoptedThrough: adopted, now: now, using: &random)
-        let ahead = adopted.map { $0 >= upload.nextSequence } ?? false
+        let next = upload.nextSequence - min(upload.nextSequence, builder.identity.base(lane: builder.lane))
+        let ahead = adopted.map { $0 >= max(1, next) } ?? false
         let alarm =
             ahead
-            ? "the cloud has adopted object \(adopted ?? 0), this log is at \(upload.nextSequence): rolled back or cloned"
+            ? "the cloud has adopted object \(adopted ?? 0), this log is at \(next): rolled back or cloned"
             : nil
         if let alarm, status.announceAlarm == nil {
             parts.logger.error("\(alarm)", metadata: ["lane": "\(builder.lane)"])
+            parts.onConflict?(.contested(alarm))
         }
         shared.withLock { status in
             status.adoptedThrough = announcing.adoptedThrough
@@ -55,14 +57,33 @@ extension LaneUplink {
             status.isAnnouncing = true
             status.lastAnnounceError = error.description
             if case .refused = error.kind { status.announceAlarm = error.description }
+            if case .contested = error.kind { status.announceAlarm = error.description }
+        }
+        if case .contested = error.kind { parts.onConflict?(.contested(error.description)) }
+    }
+}
+
+/// Somebody else writes, or has written, under this incarnation.
+public enum UplinkConflict: Sendable, Equatable {
+    /// The cloud says so.
+    case contested(String)
+    /// Another object stands under the name of this plan of the log.
+    case foreign(lane: String, plan: UInt64, String)
+
+    public var reason: String {
+        switch self {
+        case .contested(let reason), .foreign(_, _, let reason): reason
         }
     }
 }
 
 extension SiteObjectBuilder {
-    func announcement(of plan: UploadPlan) -> Announcement {
-        Announcement(
-            site: identity.site, incarnation: identity.incarnation, lane: lane, sequence: plan.sequence,
+    /// Nil for an object of a former era: the cloud finds it by listing.
+    func announcement(of plan: UploadPlan) -> Announcement? {
+        let place = identity.place(lane: lane, sequence: plan.sequence)
+        guard place.incarnation == identity.incarnation else { return nil }
+        return Announcement(
+            site: identity.site, incarnation: identity.incarnation, lane: lane, sequence: place.sequence,
             key: key(sequence: plan.sequence), firstLSN: plan.firstLSN, lastLSN: plan.lastLSN)
     }
 }

@@ -171,7 +171,9 @@ extension LaneUplink {
                 "compare \(key): the store kept the first \(what) of an upload that broke off; it is replaced",
                 isAlarm: false)
         case .foreign(let why):
-            note("compare \(key): another object is there, \(why); it is left as it is", isAlarm: true)
+            let message = "compare \(key): another object is there, \(why); it is left as it is"
+            note(message, isAlarm: true)
+            parts.onConflict?(.foreign(lane: builder.lane, plan: plan.sequence, message))
         }
         return upload.compared(comparison, now: now, using: &random)
     }
@@ -199,8 +201,8 @@ extension LaneUplink {
 
     /// The store keeps the object: say so, while the log is told.
     private func stored(_ plan: UploadPlan) {
-        guard parts.announcer != nil else { return }
-        if let next = announcing.uploaded(builder.announcement(of: plan)) { announceAction = next }
+        guard parts.announcer != nil, let announcement = builder.announcement(of: plan) else { return }
+        if let next = announcing.uploaded(announcement) { announceAction = next }
         announceSignal.ring()
     }
 }

@@ -14,6 +14,8 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
     public var pacer: UplinkPacer<C>?
     /// Told what the cloud says about the site, with each answer to an announcement.
     public var onDirectives: (@Sendable ([String: String]) -> Void)?
+    /// Told when somebody else writes under this incarnation. Nil: an alarm is all there is.
+    public var onConflict: (@Sendable (UplinkConflict) -> Void)?
     public var clock: C
     /// Any number, uniformly; for jitter.
     public var random: @Sendable () -> UInt64
@@ -22,8 +24,10 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
     public init(
         source: any LaneSource, store: any ObjectStore, announcer: (any Announcer)?, permits: PutPermits, clock: C,
         random: @escaping @Sendable () -> UInt64, logger: Logger, pacer: UplinkPacer<C>? = nil,
-        onDirectives: (@Sendable ([String: String]) -> Void)? = nil
+        onDirectives: (@Sendable ([String: String]) -> Void)? = nil,
+        onConflict: (@Sendable (UplinkConflict) -> Void)? = nil
     ) {
+        self.onConflict = onConflict
         self.source = source
         self.store = store
         self.announcer = announcer
@@ -119,7 +123,7 @@ public actor LaneUplink<C: Clock<Duration>> {
             let through = state.uploadedThrough
             let last = builder.announcement(
                 of: UploadPlan(sequence: firstOpen - 1, firstLSN: through, lastLSN: through))
-            if let action = announcing.uploaded(last) { announceAction = action }
+            if let last, let action = announcing.uploaded(last) { announceAction = action }
         }
         source.addDurableListener { [dataSignal] _ in dataSignal.ring() }
     }
@@ -138,6 +142,12 @@ public actor LaneUplink<C: Clock<Duration>> {
     /// From now on durable data goes out without waiting for company.
     public func flush() {
         if let next = upload.flush(now: now) { action = next }
+        dataSignal.ring()
+    }
+
+    /// From the next object on.
+    public func change(flushInterval: Duration) {
+        upload.settings.flushInterval = max(.zero, flushInterval)
         dataSignal.ring()
     }
 

@@ -27,7 +27,8 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
         identity: UplinkIdentity, lanes: [Lane], store: any ObjectStore, announcer: (any Announcer)?,
         permitsMax: Int = 3, clock: C, random: @escaping @Sendable () -> UInt64, logger: Logger,
         pacer: UplinkPacer<C>? = nil,
-        onDirectives: (@Sendable ([String: String]) -> Void)? = nil
+        onDirectives: (@Sendable ([String: String]) -> Void)? = nil,
+        onConflict: (@Sendable (UplinkConflict) -> Void)? = nil
     ) {
         let permits = PutPermits(
             permitsMax: permitsMax, topPriority: lanes.map(\.settings.priority).min() ?? 0)
@@ -38,12 +39,19 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
                 identity: identity, settings: lane.settings,
                 components: LaneUplinkComponents(
                     source: lane.source, store: store, announcer: announcer, permits: permits, clock: clock,
-                    random: random, logger: logger, pacer: pacer, onDirectives: onDirectives))
+                    random: random, logger: logger, pacer: pacer, onDirectives: onDirectives, onConflict: onConflict))
         }
     }
 
     /// One snapshot for each lane, in the order given to `init`.
     public var status: [LaneUplinkStatus] { lanes.map(\.status) }
+
+    /// From the next object of the lane on. False when there is no such lane.
+    public func change(flushInterval: Duration, of lane: String) async -> Bool {
+        guard let found = lanes.first(where: { $0.status.lane == lane }) else { return false }
+        await found.change(flushInterval: flushInterval)
+        return true
+    }
 
     /// Uploads and announces all lanes until the task is cancelled. Call it once.
     public func run() async {

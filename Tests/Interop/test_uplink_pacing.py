@@ -174,3 +174,32 @@ def test_a_half_open_link_is_left_and_the_upload_goes_on_over_a_new_one(launch):
     began = time.monotonic()
     assert numbers(consume(cloud.bootstrap, "sensor.half", 500, 90)) == list(range(500))
     print(f"all there {time.monotonic() - began:.1f} s after the link was lost")
+
+
+def test_live_critical_data_stays_fresh_while_a_backlog_drains_at_the_cap(launch):
+    """P10, fluent-bit #2137: a backlog delays fresh data. Flush interval here: 200 ms."""
+    from confluent_kafka import Producer
+    weed = launch(SeaweedFS)
+    cloud = launch(Cloud, weed.settings())
+    edge = launch(Edge, weed.settings(), cloud.announce, extra=["--uplink-bandwidth", "200KiB"])
+    produce(edge, "log.backlog", 600)
+    wait_until(lambda: lane(status(edge), "bulk")["isBacklog"] and status(edge)["budgetUsedBytes"] > 300_000, "a backlog")
+    producer = Producer({"bootstrap.servers": edge.bootstrap})
+    first = status(edge)["budgetUsedBytes"]
+    began = time.monotonic()
+    for number in range(12):
+        producer.produce("gnss.live", b"%d" % time.time_ns() + os.urandom(2000))
+        assert producer.flush(10) == 0
+        time.sleep(1)
+    seconds = time.monotonic() - began
+    sent = status(edge)["budgetUsedBytes"] - first
+    assert lane(status(edge), "bulk")["backlogLSNs"] > 0, "the backlog lasted throughout"
+    # The object's time in the store, not the consumer's: when each record was in the cloud's reach.
+    client = weed.client()
+    objects = [o for page in client.get_paginator("list_objects_v2").paginate(Bucket="cairn-test", Prefix="sites/")
+               for o in page.get("Contents", []) if "/critical/" in o["Key"]]
+    assert len(objects) >= 10, "each went by itself, none waited for the next"
+    found = consume(cloud.bootstrap, "gnss.live", 12, 30)
+    assert len(found) == 12
+    print(f"{len(objects)} live objects beside a backlog at {sent / seconds / 1024:.0f} KiB/s of 200")
+    assert sent > 0.85 * CAP * seconds

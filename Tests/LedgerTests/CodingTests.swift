@@ -19,8 +19,8 @@ import Testing
     @Test func theSamplesHoldEveryKindOfRecordAndCommand() {
         #expect(
             Set(sampleRecords.map { firstBodyByte(LedgerBatch(sequence: 1, epoch: 1, records: [$0]).encoded(), at: 3) })
-                .count == 26)
-        #expect(Set(sampleCommands.map { firstBodyByte($0.encoded(), at: 0) }).count == 27)
+                .count == 28)
+        #expect(Set(sampleCommands.map { firstBodyByte($0.encoded(), at: 0) }).count == 29)
     }
 
     private func firstBodyByte(_ frame: ByteBuffer, at index: Int) -> UInt8? {

@@ -158,6 +158,8 @@ let sampleCommands: [LedgerCommand] = [
         ExtentRewrite(
             key: "merged/1", sizeBytes: 1 << 20, nodeID: 3, nodeEpoch: 4, holdsOffsets: true, committedMs: 25,
             runs: [sampleRewrittenRun], nowMs: 26)),
+    .setSiteRegistration(SetSiteRegistration(site: "pier", registration: sampleRegistration, nowMs: 16)),
+    .noteSiteBoot(NoteSiteBoot(site: "pier", incarnation: "i1", boot: sampleBoot, nowMs: 17)),
 ]
 
 private let sampleRewrittenRun = RewrittenRun(
@@ -215,6 +217,8 @@ let sampleRecords: [LedgerRecord] = [
             key: "merged/1", sizeBytes: 1 << 20, holdsOffsets: true, committedMs: 22, nowMs: 23,
             outcomes: [.committed(baseOffset: 0, logStart: 0), .rejected(.offsetOutOfRange)],
             runs: [sampleRewrittenRun], nodeID: 1, nodeEpoch: 2)),
+    .siteRegistered(SiteRegistered(site: "pier", registration: sampleRegistration)),
+    .siteBooted(SiteBooted(site: "pier", incarnation: "i1", boot: sampleBoot, isContender: true)),
 ]
 
 private let samplePlacement = PlacedObject(
@@ -224,3 +228,15 @@ private let samplePlacement = PlacedObject(
         .rejected(.outOfOrderSequenceNumber), .committed(baseOffset: 15, logStart: 1),
     ],
     committed: [run(1, 0, stamps: [stamp(9, 0...9)]), run(1, 0, at: 100)])
+
+var sampleRegistration: SiteRegistration {
+    var registration = SiteRegistration(
+        topics: ["gnss.*", "log"], lanes: ["bulk"],
+        keys: [.init(generation: 3, salt: "aa", fingerprint: "bb", createdMs: 4, expiresMs: 9)], nowMs: 5)
+    registration.isRevoked = true
+    registration.directives = ["log.level": "debug", "a": ""]
+    registration.directivesVersion = 1
+    return registration
+}
+
+let sampleBoot = SiteBoot(number: 1 << 40, nonce: "n", address: "host at 10.0.0.1", seenMs: 6)

@@ -192,7 +192,7 @@ struct S3StoreTests {
 
     @Test("a body of many slices arrives as it was, and a reader that is slow to take it does not matter")
     func slices() async throws {
-        let body = ByteBuffer(repeating: 7, count: 3 * PacedSlices.sliceBytes + 1)
+        let body = ByteBuffer(repeating: 7, count: 3 * PacedSlices.unpacedSliceBytes + 1)
         var behaviour = S3Stub.Behaviour()
         behaviour.readsSlowly = true
         var settings = stubSettings

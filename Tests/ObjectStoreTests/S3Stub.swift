@@ -47,6 +47,7 @@ final class S3Stub: Sendable {
     private struct State {
         var objects: [String: ByteBuffer] = [:]
         var uploads: [String: [Int: ByteBuffer]] = [:]
+        var uploadKeys: [String: String] = [:]
         var uploadCount = 0
         var canned: [Canned] = []
         var log: [String] = []
@@ -127,6 +128,7 @@ final class S3Stub: Sendable {
         if query["uploads"] != nil {
             state.uploadCount += 1
             state.uploads["u\(state.uploadCount)"] = [:]
+            state.uploadKeys["u\(state.uploadCount)"] = key
             let text =
                 "<InitiateMultipartUploadResult><UploadId>u\(state.uploadCount)</UploadId></InitiateMultipartUploadResult>"
             return Reply(status: 200, body: ByteBuffer(string: text))
@@ -195,6 +197,13 @@ final class S3Stub: Sendable {
                 state.objects[Self.unescaped(String(piece.prefix { $0 != "<" }))] = nil
             }
             return Reply(status: 200, body: ByteBuffer(string: "<DeleteResult/>"))
+        }
+        if query["uploads"] != nil {
+            let items = state.uploads.keys.sorted().map { id in
+                "<Upload><Key>\(Self.escaped(state.uploadKeys[id] ?? ""))</Key><UploadId>\(id)</UploadId></Upload>"
+            }
+            let text = "<ListMultipartUploadsResult>\(items.joined())</ListMultipartUploadsResult>"
+            return Reply(status: 200, body: ByteBuffer(string: text))
         }
         let after = query["continuation-token"] ?? query["start-after"] ?? ""
         let keys = state.objects.keys.filter { $0.hasPrefix(query["prefix"] ?? "") }

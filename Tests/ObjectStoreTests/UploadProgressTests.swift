@@ -123,14 +123,15 @@ final class CountingPace: UploadPace {
     private let stopsAfter: Int
     private let state = Mutex((admitted: 0, isDone: false))
 
-    init(pause: Duration, stopsAfter: Int = .max) {
+    init(pause: Duration, stopsAfter: Int = .max, linkBytesPerSecond: Double? = nil) {
+        self.linkBytesPerSecond = linkBytesPerSecond
         self.pause = pause
         self.stopsAfter = stopsAfter
     }
 
     var admitted: Int { state.withLock { $0.admitted } }
     var isDone: Bool { state.withLock { $0.isDone } }
-    let linkBytesPerSecond: Double? = nil
+    let linkBytesPerSecond: Double?
 
     func admit(_ bytesMax: Int) async throws(UploadStopped) -> Int {
         if pause > .zero { try? await Task.sleep(for: pause) }

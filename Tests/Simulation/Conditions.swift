@@ -12,6 +12,8 @@ struct Conditions: Sendable {
     let verifiesRuns: Bool
     let diskFaultsPerMille: Int
     let ledgerFaultsPerMille: Int
+    /// The uplink's cap; nil: none.
+    let uplinkBytesPerSecond: Int?
 
     init(using random: inout SeededRandom) {
         quotaSegments = [2, 3, 4, 16].randomElement(using: &random) ?? 16
@@ -22,5 +24,6 @@ struct Conditions: Sendable {
         verifiesRuns = random.chance(300)
         diskFaultsPerMille = [0, 10, 40, 100].randomElement(using: &random) ?? 0
         ledgerFaultsPerMille = [0, 30, 150].randomElement(using: &random) ?? 0
+        uplinkBytesPerSecond = random.chance(300) ? 4 << 10 : nil
     }
 }

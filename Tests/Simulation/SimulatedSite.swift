@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import ObjectStore
+import Synchronization
 import Uplink
 import WriteAheadLog
 
@@ -28,19 +29,24 @@ struct SimulatedSite {
     }
 
     private(set) var lanes: [Lane] = []
+    /// Of the process as it runs; what it keeps survives in `pacerState`.
+    private(set) var pacer: UplinkPacer<SimulatedClock>
+    private let pacerState = SimulatedPacerState()
     private let conditions: Conditions
     private let surroundings: Surroundings
 
     init(_ conditions: Conditions, _ surroundings: Surroundings, using random: inout SeededRandom) throws {
         self.conditions = conditions
         self.surroundings = surroundings
-        let permits = PutPermits()
+        // Lanes take their steps in turn here: neither may wait for the permit of the other.
+        let permits = PutPermits(permitsMax: 4)
+        pacer = Self.pacer(conditions, surroundings, pacerState)
         for (name, settings) in [("critical", LaneUplinkSettings.small(priority: 0)), ("bulk", .small(priority: 2))] {
             let configuration = Self.configuration(name, conditions)
             let disk = SimulatedDisk(
                 capacityBytes: conditions.capacitySegments.map { $0 * conditions.segmentSizeBytes } ?? .max)
             let log = try SimulatedLane(configuration, disk: disk, saltSeed: random.next())
-            let uplink = Self.uplink(log, settings, permits, surroundings)
+            let uplink = Self.uplink(log, settings, permits, pacer, surroundings)
             lanes.append(
                 Lane(configuration: configuration, settings: settings, disk: disk, log: log, uplink: uplink))
         }
@@ -106,12 +112,14 @@ struct SimulatedSite {
     }
 
     private mutating func recover(using random: inout SeededRandom) throws {
-        let permits = PutPermits()
+        // Lanes take their steps in turn here: neither may wait for the permit of the other.
+        let permits = PutPermits(permitsMax: 4)
+        pacer = Self.pacer(conditions, surroundings, pacerState)
         for place in lanes.indices {
             let lane = lanes[place]
             let log = try SimulatedLane(lane.configuration, disk: lane.disk, saltSeed: random.next())
             lanes[place].log = log
-            lanes[place].uplink = Self.uplink(log, lane.settings, permits, surroundings)
+            lanes[place].uplink = Self.uplink(log, lane.settings, permits, pacer, surroundings)
         }
     }
 
@@ -139,7 +147,8 @@ struct SimulatedSite {
     }
 
     private static func uplink(
-        _ log: SimulatedLane, _ settings: LaneUplinkSettings, _ permits: PutPermits, _ around: Surroundings
+        _ log: SimulatedLane, _ settings: LaneUplinkSettings, _ permits: PutPermits,
+        _ pacer: UplinkPacer<SimulatedClock>, _ around: Surroundings
     ) -> LaneUplink<SimulatedClock> {
         guard let identity = UplinkIdentity(site: site, incarnation: incarnation) else {
             preconditionFailure("the site's name is not a name")
@@ -153,8 +162,29 @@ struct SimulatedSite {
                     try await link.carry(announcement)
                 },
                 permits: permits, clock: around.clock, random: { random.next() },
-                logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }))
+                logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, pacer: pacer))
     }
+
+    /// A cap in some lives; a clock that is unknown, or jumps, in all.
+    private static func pacer(
+        _ conditions: Conditions, _ around: Surroundings, _ state: SimulatedPacerState
+    ) -> UplinkPacer<SimulatedClock> {
+        let (clock, random) = (around.clock, around.random)
+        return UplinkPacer(
+            settings: PacingSettings(bytesPerSecond: conditions.uplinkBytesPerSecond), lanes: ["critical", "bulk"],
+            clock: clock,
+            calendar: {
+                let wallMs: Int64 = random.chance(100) ? 5_000 : 1_770_000_000_000
+                return CalendarTime(wallMs: wallMs + clock.milliseconds, offsetSeconds: 0)
+            }, store: state)
+    }
+}
+
+/// The uplink's state file, written as a whole.
+final class SimulatedPacerState: PacerStateStore {
+    private let state = Mutex<PacerState?>(nil)
+    func load() -> PacerState? { state.withLock { $0 } }
+    func save(_ new: PacerState) { state.withLock { $0 = new } }
 }
 
 extension LaneUplinkSettings {

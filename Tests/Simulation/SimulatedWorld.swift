@@ -93,11 +93,14 @@ struct SimulatedWorld {
         case 900..<920: note("reconcile", "\(await (random.chance(200) ? zombie ?? cloud : cloud).adopter.reconcile())")
         case 920..<945: try await consume()
         case 945..<955: addFaults()
-        case 955..<965: toggleStore()
+        case 955..<962: toggleStore()
+        case 962..<965: try togglePause()
         case 965..<970: producers[Int.random(in: 0..<8, using: &random)].reborn()
         case 970..<975: wallSkewMs = [0, 315_360_000_000, -619_315_200_000].randomElement(using: &random) ?? 0
         default: await lateStore.arrive(using: &random)
         }
+        // Nobody leaves it paused for the rest of a life.
+        if site.pacer.isPaused, random.chance(50) { try togglePause() }
         if random.chance(conditions.diskFaultsPerMille) {
             site.failDisk(using: &random)
             note("disk fault", "")
@@ -224,6 +227,10 @@ struct SimulatedWorld {
         script.add(.fail(.denied), perMille: 3 * scale)
         script.add(.timeoutAfterSuccess, on: .put, perMille: 40 * scale)
         script.add(.ownObjectExists, on: .put, perMille: 20 * scale)
+        script.add(.existsFalsely, on: .put, perMille: 10 * scale)
+        script.add(.tornPut(sizeBytes: Int.random(in: 0..<2000, using: &random)), on: .put, perMille: 15 * scale)
+        script.add(.staleHead, on: .head, perMille: 50 * scale)
+        script.add(.delay(.milliseconds(Int.random(in: 1...30_000, using: &random))), perMille: 10 * scale)
         script.add(.staleList(newest: 2), on: .list, perMille: 100 * scale)
         script.add(.truncateGet(sizeBytes: 10), on: .get, perMille: 10 * scale)
         script.add(.flipGet(bit: Int.random(in: 0..<100_000, using: &random)), on: .get, perMille: 10 * scale)
@@ -238,6 +245,12 @@ struct SimulatedWorld {
         isStoreDown.toggle()
         addFaults()
         note(isStoreDown ? "store down" : "store up", "")
+    }
+
+    /// Somebody pauses the uplink, or lets it go on.
+    private mutating func togglePause() throws {
+        try site.pacer.setPaused(!site.pacer.isPaused)
+        note(site.pacer.isPaused ? "paused" : "resumed", "")
     }
 
     private func breakLedger() {
@@ -260,6 +273,7 @@ struct SimulatedWorld {
         lateStore.setChance(perMille: 0)
         site.healDisks()
         try restartSite(powerCut: random.chance(500), mayFail: false)
+        try site.pacer.setPaused(false)
         if random.chance(500) { try await restartCloud() }
         ledgerLog.setFaults(nil)
         try await emptyProducers()

@@ -53,7 +53,7 @@ struct SimulationTests {
         // A simulation in which nothing goes wrong proves nothing.
         for event in [
             "appended", "duplicate", "quota", "full", "failed", "power cut", "kill", "takeover", "store down",
-            "overlapped", "abandoned",
+            "overlapped", "abandoned", "paused", "resumed",
         ] {
             #expect(tally[event] ?? 0 > 0, "no \(event) in \(Self.seeds.count) seeds")
         }

@@ -98,7 +98,7 @@ struct AnnouncementTests {
 
     @Test("a body over the limit is not parsed")
     func tooLong() {
-        let padding = String(repeating: " ", count: AnnounceCoding.bodyBytesMax)
+        let padding = String(repeating: " ", count: AnnounceCoding.replyBytesMax)
         let text = #"{"adopted":{},"directives":{}}"#
         #expect(AnnounceCoding.reply(ByteBuffer(string: text)) != nil)
         #expect(AnnounceCoding.reply(ByteBuffer(string: text + padding)) == nil)

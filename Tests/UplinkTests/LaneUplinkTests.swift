@@ -60,6 +60,10 @@ struct LaneUplinkTests {
         script.add(.fail(.unavailable), perMille: 100)
         script.add(.failAfterEffect(.timeout), on: .put, perMille: 200)
         script.add(.ownObjectExists, on: .put, perMille: 100)
+        script.add(.existsFalsely, on: .put, perMille: 100)
+        script.add(.tornPut(sizeBytes: seed * 37), on: .put, perMille: 100)
+        script.add(.staleHead, on: .head, perMille: 200)
+        script.add(.delay(.seconds(20)), perMille: 50)
         script.add(.throttle(retryAfter: .seconds(3)), perMille: 50)
         script.add(.flipGet(bit: 77), on: .get, perMille: 100)
         script.add(.truncateGet(sizeBytes: 30), on: .get, perMille: 50)
@@ -78,7 +82,8 @@ struct LaneUplinkTests {
     @Test(
         "a lost answer, a timeout after success and a 412 on our own object count as done",
         arguments: [
-            StoreFault.timeoutAfterSuccess, .failAfterEffect(.unavailable), .ownObjectExists,
+            StoreFault.timeoutAfterSuccess, .failAfterEffect(.unavailable), .ownObjectExists, .existsFalsely,
+            .tornPut(sizeBytes: 0), .tornPut(sizeBytes: 77), .tornPut(sizeBytes: .max),
         ])
     func ownObject(fault: StoreFault) async throws {
         var script = FaultScript()

@@ -167,7 +167,9 @@ struct LaneUploadTests {
         }
     }
 
-    @Test("after a hundred failures the pause is at most the cap, and never the same twice")
+    @Test(
+        "after a hundred failures the pause is at most the cap, and never the same twice (fleet PR 53357: jitter lost at the cap)"
+    )
     func jitterAtTheCap() {
         var upload = putting()
         var random = random

@@ -32,10 +32,10 @@ final class Mounted {
 
     /// As a kernel does after errors: the file system stays mounted, and may not be written.
     func setReadOnly(_ isReadOnly: Bool) -> Bool {
-        mount("none", path, nil, UInt(MS_REMOUNT) | (isReadOnly ? UInt(MS_RDONLY) : 0), nil) == 0
+        mount("none", path, nil, UInt(remountFlag) | (isReadOnly ? UInt(readOnlyFlag) : 0), nil) == 0
     }
-    private var MS_REMOUNT: Int { 32 }
-    private var MS_RDONLY: Int { 1 }
+    private var remountFlag: Int { 32 }
+    private var readOnlyFlag: Int { 1 }
 }
 
 @Suite("A disk that is full, read-only or broken", .serialized)

@@ -1,5 +1,8 @@
 import ArgumentParser
 import Console
+import FoundationEssentials
+import Logging
+import ObjectStore
 import ServiceLifecycle
 
 struct EdgeCommand: AsyncParsableCommand {
@@ -16,10 +19,7 @@ struct EdgeCommand: AsyncParsableCommand {
         let role: EdgeRole
         do {
             role = try await EdgeRole.open(
-                settings,
-                store: try settings.store.map {
-                    try OpenedStore($0, progressTimeout: settings.uplink.pacing.progressTimeout)
-                }, announcer: nil, logger: logger)
+                settings, store: try Self.store(settings, logger), announcer: nil, logger: logger)
         } catch {
             throw Complaint.say("\(settings.dataDirectory): \(error)", Complaint.unavailable)
         }
@@ -34,5 +34,17 @@ struct EdgeCommand: AsyncParsableCommand {
         // The first to be stopped: it says so.
         services.append(watch)
         try await RoleRunner.run(services, logger: logger)
+    }
+
+    private static func store(_ settings: EdgeSettings, _ logger: Logger) throws -> OpenedStore? {
+        guard let store = settings.store else { return nil }
+        guard let ahead = settings.presignAhead, case .s3(let s3) = store else {
+            return try OpenedStore(
+                store, progressTimeout: settings.uplink.pacing.progressTimeout,
+                journal: MultipartJournalFile(path: settings.dataDirectory + "/uploads.json"))
+        }
+        try FileManager.default.createDirectory(atPath: settings.dataDirectory, withIntermediateDirectories: true)
+        let grants = GrantKeeper(directory: settings.dataDirectory, ahead: ahead, logger: logger)
+        return try OpenedStore(s3, grants: grants, progressTimeout: settings.uplink.pacing.progressTimeout)
     }
 }

@@ -1,11 +1,31 @@
 /// What a cloud node (`cairn cloud`) may be told.
 enum CloudKeys {
-    static let all: [SettingKey] = general + kafka + data + CommonKeys.store + CommonKeys.encryption + CommonKeys.log
+    static let all: [SettingKey] =
+        general + sites + kafka + data + CommonKeys.store + CommonKeys.encryption + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("data-dir", .text, "", "Directory of the ledger. Required."),
         SettingKey("node-id", .count(0...1_000_000), "1", "Number of this node, as Kafka clients see it."),
         SettingKey("http.listen", .address, "127.0.0.1:9644", "Announcements, status page, /health and /metrics."),
+        SettingKey(
+            "http.admin-token", .secret, "",
+            "Needed to administer sites over http.listen. Empty: only connections from this machine may."),
+    ]
+
+    private static let sites: [SettingKey] = [
+        SettingKey(
+            "sites.open", .flag, "true",
+            "Take sites as they come. Off: only those that 'cairn site add' registered, with signed announcements."),
+        SettingKey(
+            "sites.master-key-file", .text, "",
+            "Secret from which the sites' keys are made, the same on all nodes. Empty: master.key in data-dir, made at need."
+        ),
+        SettingKey(
+            "sites.announce", .list, "",
+            "What provisioning bundles tell gateways: http://HOST:PORT or https://HOST:PORT of cloud nodes."),
+        SettingKey(
+            "sites.presign-valid", .duration, "7d",
+            "How long URLs for gateways without keys are good; S3 allows 7 days, temporary credentials less."),
     ]
 
     private static let kafka: [SettingKey] = [

@@ -28,6 +28,12 @@ struct CloudSettings: Sendable {
     var housekeepingBytesPerSecond: Int
     var mergeAfter: Duration
     var adoptionInterval: Duration
+    var sitesOpen: Bool
+    /// Empty for the usual place in the data directory.
+    var chosenMasterKeyFile: String
+    var sitesAnnounce: [String]
+    var presignValid: Duration
+    var adminToken: String?
     var store: StoreSettings?
     var encryption: EncryptionSettings
     var log: LogSettings
@@ -61,6 +67,14 @@ struct CloudSettings: Sendable {
         housekeepingBytesPerSecond = reader.size(prefix + "housekeeping.bytes-per-second")
         mergeAfter = reader.duration(prefix + "housekeeping.merge-after")
         adoptionInterval = reader.duration(prefix + "adoption.interval")
+        sitesOpen = reader.flag(prefix + "sites.open")
+        chosenMasterKeyFile = reader.text(prefix + "sites.master-key-file")
+        sitesAnnounce = reader.list(prefix + "sites.announce")
+        presignValid = reader.duration(prefix + "sites.presign-valid")
+        if presignValid < .seconds(10) || presignValid > .seconds(604_800) {
+            reader.refuse(prefix + "sites.presign-valid", "10s to 7d")
+        }
+        adminToken = reader.optionalText(prefix + "http.admin-token")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
         encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
@@ -73,6 +87,8 @@ extension CloudSettings {
         guard walEnabled else { return "" }
         return walChosenDirectory.isEmpty ? dataDirectory + "/wal" : walChosenDirectory
     }
+
+    var masterKeyFile: String { chosenMasterKeyFile.isEmpty ? dataDirectory + "/master.key" : chosenMasterKeyFile }
 }
 
 /// Where objects live.
@@ -95,11 +111,11 @@ enum StoreSettings: Sendable {
     case stub(bytesMax: Int)
 
     /// Nil, with the problem noted, when it cannot be read.
-    init?(_ reader: SettingsReader, required: Bool) {
+    init?(_ reader: SettingsReader, required: Bool, needsKeys: Bool = true) {
         let url = reader.text("store.url")
         if url.hasPrefix("dir:"), url.count > 4 {
             self = .directory(path: String(url.dropFirst(4)))
-        } else if url.hasPrefix("s3://"), let s3 = S3(reader, url: url) {
+        } else if url.hasPrefix("s3://"), let s3 = S3(reader, url: url, needsKeys: needsKeys) {
             self = .s3(s3)
         } else if url == "stub:" {
             self = .stub(bytesMax: 256 << 20)
@@ -113,7 +129,7 @@ enum StoreSettings: Sendable {
 }
 
 extension StoreSettings.S3 {
-    fileprivate init?(_ reader: SettingsReader, url: String) {
+    fileprivate init?(_ reader: SettingsReader, url: String, needsKeys: Bool) {
         let parts = url.dropFirst(5).split(separator: "/", maxSplits: 1).map(String.init)
         guard let bucket = parts.first else { return nil }
         self.bucket = bucket
@@ -124,7 +140,8 @@ extension StoreSettings.S3 {
         accessKey = reader.text("store.access-key")
         secretKey = reader.text("store.secret-key")
         sessionToken = reader.optionalText("store.session-token")
-        for (name, value) in [("store.access-key", accessKey), ("store.secret-key", secretKey)] where value.isEmpty {
+        for (name, value) in [("store.access-key", accessKey), ("store.secret-key", secretKey)]
+        where value.isEmpty && needsKeys {
             reader.refuse(name, "is required for an s3:// store")
         }
         if !endpoint.hasPrefix("http://") && !endpoint.hasPrefix("https://") {

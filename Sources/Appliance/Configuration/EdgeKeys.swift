@@ -1,14 +1,20 @@
+import SiteAuthority
+
 /// What a gateway (`cairn edge`) may be told.
 enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
 
     static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + uplink + pacing
+        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
         + CommonKeys.encryption + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
         SettingKey("data-dir", .text, "", "Directory of the write-ahead log. Required."),
+        SettingKey(
+            "identity.machine", .text, "auto",
+            "What the data directory is bound to: auto (machine-id and board serial), none, or a file that names the machine."
+        ),
         SettingKey("http.listen", .address, "127.0.0.1:9645", "Status page, /health and /metrics. Empty: off."),
     ]
 
@@ -69,6 +75,15 @@ enum EdgeKeys {
         SettingKey("wal.scrub-every", .duration, "24h", "A round over all closed log files starts so often."),
     ]
 
+    private static let presigned: [SettingKey] = [
+        SettingKey(
+            "store.mode", .choice(["keys", "presigned"]), "keys",
+            "presigned: no store keys here; the cloud permits each object by a presigned URL (needs uplink.site-key)."),
+        SettingKey(
+            "store.presign-ahead", .count(8...PutWish.countMax), "500",
+            "Objects of each lane that are permitted ahead, for an outage of the cloud while the store can be reached."),
+    ]
+
     private static let uplink: [SettingKey] = [
         SettingKey("uplink.enabled", .flag, "true", "Upload to the store. Off: a gateway that only keeps."),
         SettingKey(
@@ -78,6 +93,9 @@ enum EdgeKeys {
             "uplink.concurrency", .count(1...16), "3", "Uploads under way at once; each may hold 64 MiB of memory."),
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
+        SettingKey(
+            "uplink.site-key", .secret, "",
+            "Signs announcements in the name of the site; 'cairn site add' gives it. Replies must then be signed too."),
     ]
 }
 

@@ -1,7 +1,10 @@
+import SiteAuthority
+
 /// The settings of a gateway, read and checked: plain values.
 struct EdgeSettings: Sendable {
     var site: String
     var dataDirectory: String
+    var machine: String
     var http: HostPort?
     var kafka: KafkaSettings
     var groupInitialDelay: Duration
@@ -13,6 +16,8 @@ struct EdgeSettings: Sendable {
     var uplink: UplinkSettings
     var store: StoreSettings?
     var encryption: EncryptionSettings
+    /// Nil: the store is used with keys.
+    var presignAhead: Int?
     var log: LogSettings
 
     /// - Parameter prefix: `edge.` where the settings stand under a role, as in `cairn up`.
@@ -21,6 +26,10 @@ struct EdgeSettings: Sendable {
         if !Self.isName(site) { reader.refuse(prefix + "site", "expected 1 to 64 letters, digits, '.', '_' or '-'") }
         dataDirectory = reader.text("data-dir")
         if dataDirectory.isEmpty { reader.refuse("data-dir", "is required") }
+        machine = reader.text(prefix + "identity.machine")
+        if machine != "auto", machine != "none", !machine.hasPrefix("/") {
+            reader.refuse(prefix + "identity.machine", "expected auto, none or the path of a file, got '\(machine)'")
+        }
         http = reader.address(prefix + "http.listen")
         kafka = KafkaSettings(reader, prefix: prefix)
         groupInitialDelay = reader.duration(prefix + "kafka.group-initial-delay")
@@ -33,7 +42,18 @@ struct EdgeSettings: Sendable {
             reader.refuse(prefix + "lanes.\(lane.name).quota", "is below two segments of wal.segment")
         }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
-        store = prefix.isEmpty ? StoreSettings(reader, required: reader.flag("uplink.enabled")) : nil
+        let isPresigned = prefix.isEmpty && reader.choice("store.mode") == "presigned"
+        store =
+            prefix.isEmpty
+            ? StoreSettings(reader, required: reader.flag("uplink.enabled"), needsKeys: !isPresigned) : nil
+        if isPresigned {
+            presignAhead = reader.count("store.presign-ahead")
+            if uplink.siteKey == nil { reader.refuse("store.mode", "presigned needs uplink.site-key") }
+            if case .s3 = store {
+            } else if store != nil {
+                reader.refuse("store.mode", "presigned needs an s3:// store")
+            }
+        }
         encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
     }
@@ -226,6 +246,7 @@ struct UplinkSettings: Sendable {
     var objectBytes: Int
     var concurrency: Int
     var announce: [String]
+    var siteKey: SiteKey?
     var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
@@ -234,6 +255,10 @@ struct UplinkSettings: Sendable {
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")
         announce = reader.list(prefix + "announce")
+        if let text = reader.optionalText(prefix + "site-key") {
+            siteKey = SiteKey(text)
+            if siteKey == nil { reader.refuse(prefix + "site-key", "expected GENERATION:64 hexadecimal digits") }
+        }
         for url in announce where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
             reader.refuse(prefix + "announce", "'\(url)': expected http://HOST:PORT or https://HOST:PORT")
         }

@@ -6,12 +6,16 @@ import Synchronization
 struct LogLines: LogHandler {
     private let label: String
     private let json: Bool
-    var logLevel: Logger.Level
+    private var ownLevel: Logger.Level
+    var logLevel: Logger.Level {
+        get { LogLevelOverride.level ?? ownLevel }
+        set { ownLevel = newValue }
+    }
     var metadata: Logger.Metadata = [:]
 
     init(label: String, level: Logger.Level, json: Bool) {
         self.label = label
-        self.logLevel = level
+        self.ownLevel = level
         self.json = json
     }
 
@@ -59,6 +63,21 @@ struct LogLines: LogHandler {
             }
         }
         return result + "\""
+    }
+}
+
+/// A level for the whole process, in place of what each logger was made with.
+enum LogLevelOverride {
+    private static let levels = Logger.Level.allCases
+    private static let index = Atomic<Int>(-1)
+
+    static var level: Logger.Level? {
+        let index = index.load(ordering: .relaxed)
+        return index >= 0 ? levels[index] : nil
+    }
+
+    static func set(_ level: Logger.Level?) {
+        index.store(level.flatMap { levels.firstIndex(of: $0) } ?? -1, ordering: .relaxed)
     }
 }
 

@@ -1,5 +1,8 @@
 import Glibc
 
+/// `rename(2)`.
+func systemRename(_ from: String, _ to: String) -> Int32 { rename(from, to) }
+
 /// `write(2)`, tried again when a signal came between.
 func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
     while true {

@@ -58,7 +58,7 @@ struct UplinkPacingSettings: Sendable {
     static func window(_ text: String) throws(SettingValue.Malformed) -> DailyWindow {
         let words = text.split(separator: " ").map(String.init)
         let times = (words.first ?? "").split(separator: "-").map { minute(String($0)) }
-        guard times.count == 2, let start = times[0], let end = times[1] else {
+        guard times.count == 2, let start = times[0], let end = times[1], !text.hasPrefix("24") else {
             throw SettingValue.Malformed(expected: "expected HH:MM-HH:MM first, for example 22:00-06:00")
         }
         var rule: DailyWindow.Rule?

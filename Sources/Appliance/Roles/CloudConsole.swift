@@ -7,8 +7,18 @@ import ObjectStore
 enum CloudConsole {
     static func content(_ role: CloudRole) -> ConsoleContent {
         ConsoleContent(
-            page: { page(role.broker.status()) }, metrics: { metrics(role.broker.status()) },
-            problems: { role.problems }, announce: { await role.announce($0) })
+            page: { page(role.broker.status()) },
+            metrics: { metrics(role.broker.status()) + refused(role.broker.sites) },
+            problems: { role.problems },
+            endpoints: [CloudAnnounce.endpoint(role)] + SiteEndpoints.all(role))
+    }
+
+    private static func refused(_ sites: SiteRegistry) -> [Metric] {
+        sites.refusedCounts.sorted { $0.key < $1.key }.map { reason, count in
+            Metric(
+                "cairn_announcements_refused_total", .counter, "Announcements whose sender was not accepted.",
+                labels: [("reason", reason)], value: Double(count))
+        }
     }
 
     private static func page(_ status: CloudStatus) -> String {
@@ -119,6 +129,10 @@ enum CloudConsole {
                 "cairn_adopted_records_total", .counter, "Records adopted since start.",
                 value: Double(status.adoption.records)),
         ]
+        metrics.append(
+            Metric(
+                "cairn_quarantined_lanes", .gauge, "Lanes of sites that wait for an object that does not fit.",
+                value: Double(status.lanes.count { $0.quarantine != nil })))
         metrics += self.metrics(status.store) + self.metrics(status.housekeeping)
         if let volume = status.volume { metrics += self.metrics(volume) }
         for lane in status.lanes {

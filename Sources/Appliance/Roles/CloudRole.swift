@@ -18,7 +18,7 @@ final class CloudRole: Service {
     let settings: CloudSettings
     private let ledger: Ledger
     private let listener: KafkaListener
-    private let store: OpenedStore
+    let store: OpenedStore
     private let keys: LiveKeyRing?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
@@ -144,20 +144,6 @@ final class CloudRole: Service {
         }
     }
 
-    /// The same for the body of an HTTP request.
-    func announce(_ body: ByteBuffer) async -> AnnounceAnswer {
-        guard let announcement = AnnounceCoding.announcement(body) else {
-            return .refused(ByteBuffer(string: #"{"error":"not an announcement"}"#))
-        }
-        do {
-            return .adopted(AnnounceCoding.encode(try await adopt(announcement)))
-        } catch {
-            let body = ByteBuffer(string: #"{"error":\#(LogLines.quoted(error.detail))}"#)
-            if case .refused = error.kind { return .refused(body) }
-            return .busy(body)
-        }
-    }
-
     /// The newest LSN of each lane of `site` that consumers see, over its incarnations.
     func visible(site: String, incarnation: String) -> [String: UInt64] {
         var lanes: [String: UInt64] = [:]
@@ -196,6 +182,8 @@ extension CloudSettings {
         configuration.housekeeping.bytesPerSecond = housekeepingBytesPerSecond
         configuration.housekeeping.mergeAfterMs = mergeAfter.wholeMilliseconds
         configuration.adoption.interval = TimeAmount(adoptionInterval)
+        configuration.sites.isOpen = sitesOpen
+        configuration.sites.masterKeyFile = masterKeyFile
         return configuration
     }
 }

@@ -1,4 +1,3 @@
-import AsyncHTTPClient
 import Edge
 import GroupCoordination
 import KafkaListener
@@ -7,6 +6,7 @@ import NIOCore
 import NIOPosix
 import Sealing
 import ServiceLifecycle
+import SharedObject
 import Synchronization
 import Uplink
 import WriteAheadLog
@@ -15,10 +15,9 @@ import WriteAheadLog
 final class EdgeRole: Service {
     let settings: EdgeSettings
     let gateway: EdgeGateway
-    private let uplink: Uplink<ContinuousClock>?
+    private let uplink: UplinkRunner?
     private let store: OpenedStore?
     private let keys: LiveKeyRing?
-    private let client: HTTPClient?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
     /// How commands reach this process; nil without a console or where the file could not be written.
@@ -28,7 +27,7 @@ final class EdgeRole: Service {
     /// The listeners are open: what comes is taken.
     var isAccepting: Bool { accepting.load(ordering: .relaxed) }
     var site: String { settings.site }
-    var incarnation: String { gateway.identity.incarnation }
+    var incarnation: String { uplink?.incarnation ?? gateway.identity.incarnation }
 
     /// Recovers the lanes; blocks while it does. Binds nothing yet.
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
@@ -62,39 +61,12 @@ final class EdgeRole: Service {
                 return nil
             }
         }
-        guard settings.uplink.enabled, let store else {
-            uplink = nil
-            client = nil
-            return
-        }
-        guard let identity = UplinkIdentity(site: settings.site, incarnation: gateway.identity.incarnation) else {
-            throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
-        }
-        var announcer = announcer
-        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
-        if let client { announcer = HTTPAnnouncer(client: client, baseURLs: settings.uplink.announce) }
-        let lanes = gateway.lanes.enumerated().map { index, lane in
-            Uplink<ContinuousClock>.Lane(
-                source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
-        }
-        let paced = settings.uplink.pacing
-        let pacer = UplinkPacer(
-            settings: paced.pacing, lanes: lanes.map(\.source.laneName), clock: ContinuousClock(),
-            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
-            store: PacerStateFile(directory: settings.dataDirectory))
-        uplink = Uplink(
-            identity: identity, lanes: lanes, store: settings.encryption.store(around: store, keys),
-            announcer: announcer,
-            permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
-            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer)
-    }
-
-    private static func makeClient() -> HTTPClient {
-        var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
-        configuration.connectionPool.retryConnectionEstablishment = false
-        return HTTPClient(
-            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+        uplink =
+            if settings.uplink.enabled, let store {
+                try UplinkRunner(
+                    settings, gateway, store: settings.encryption.store(around: store, keys), announcer: announcer,
+                    grants: store.grants, logger: logger)
+            } else { nil }
     }
 
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
@@ -115,17 +87,35 @@ final class EdgeRole: Service {
         logger.notice(
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
+        let prefix = "sites/\(site)/\(incarnation)/"
+        store?.forgetUploads(prefix: prefix, keeping: openKeys)
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
-            if let store { group.addTask { await store.probe(logger: self.logger) } }
+            if let store {
+                group.addTask {
+                    await store.probe(logger: self.logger)
+                    await store.abortLeftovers(prefix: prefix, logger: self.logger)
+                }
+            }
             try? await gracefulShutdown()
             accepting.store(false, ordering: .relaxed)
             _ = await uplink?.drain(within: .seconds(2))
             group.cancelAll()
         }
         await gateway.shutdown()
-        try? await client?.shutdown()
+        await uplink?.close()
         logger.notice("gateway stopped")
+    }
+
+    /// Keys of the objects that were planned before this start and are not known to be in the store.
+    private var openKeys: Set<String> {
+        Set(
+            gateway.lanes.flatMap { lane in
+                lane.log.uploadState.openPlans.map { plan in
+                    ObjectKeys.site(
+                        site: site, incarnation: incarnation, lane: lane.log.laneName, sequence: plan.sequence)
+                }
+            })
     }
 
     /// The lanes as the live screen shows them.
@@ -171,9 +161,10 @@ final class EdgeRole: Service {
             }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
-        if let pacing = uplink?.pacer?.status { problems += pacing.problems }
         let groups = gateway.status().groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
+        if let trouble = uplink?.trouble { problems.append(trouble) }
+        if let pacing = uplink?.pacer.status { problems += pacing.problems }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -230,13 +221,4 @@ extension EdgeSettings {
 extension String {
     /// Exact names before patterns, longer patterns before shorter ones.
     fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
-}
-
-extension UplinkSettings {
-    fileprivate func lane(_ interval: Duration, priority: Int) -> LaneUplinkSettings {
-        LaneUplinkSettings(
-            upload: LaneUploadSettings(
-                flushInterval: interval, sizing: ObjectSizing.Limits(liveBytesMax: objectBytes)),
-            priority: priority)
-    }
 }

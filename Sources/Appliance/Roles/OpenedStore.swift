@@ -12,9 +12,18 @@ final class OpenedStore: ObjectStore {
     private let prefix: String
     private let client: HTTPClient?
     let description: String
+    private let canBeProbed: Bool
+    /// Where permissions come from, for a store without keys.
+    let grants: GrantKeeper?
 
-    /// - Parameter progressTimeout: nil keeps the store's default.
-    init(_ settings: StoreSettings, progressTimeout: Duration? = nil) throws {
+    /// - Parameters:
+    ///   - progressTimeout: nil keeps the store's default.
+    ///   - journal: where uploads in parts are remembered; nil aborts those that fail.
+    init(
+        _ settings: StoreSettings, progressTimeout: Duration? = nil, journal: (any MultipartJournal)? = nil
+    ) throws {
+        canBeProbed = true
+        grants = nil
         switch settings {
         case .directory(let path):
             current = Mutex(try DirectoryStore(root: path))
@@ -36,7 +45,7 @@ final class OpenedStore: ObjectStore {
             if let progressTimeout { configuration.progressTimeout = progressTimeout }
             let client = S3Store.makeHTTPClient(configuration)
             do {
-                current = Mutex(try S3Store(configuration: configuration, httpClient: client))
+                current = Mutex(try S3Store(configuration: configuration, httpClient: client, journal: journal))
             } catch {
                 try? client.syncShutdown()
                 throw error
@@ -47,11 +56,39 @@ final class OpenedStore: ObjectStore {
         }
     }
 
+    /// Without keys: what may be done comes from `grants`.
+    init(_ s3: StoreSettings.S3, grants: GrantKeeper, progressTimeout: Duration) throws {
+        self.grants = grants
+        var configuration = S3Configuration(
+            endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region, credentials: nil, pathStyle: s3.pathStyle)
+        configuration.progressTimeout = progressTimeout
+        configuration.connectionsMax = 32
+        let client = S3Store.makeHTTPClient(configuration)
+        do {
+            current = Mutex(
+                try PresignedStore(configuration: configuration, httpClient: client, permissions: grants.permissions))
+        } catch {
+            try? client.syncShutdown()
+            throw error
+        }
+        self.client = client
+        // Permissions name whole URLs.
+        prefix = ""
+        description = "s3://\(s3.bucket)/\(s3.prefix) at \(s3.endpoint), by presigned URLs"
+        canBeProbed = false
+    }
+
+    /// Nil where the store is not S3.
+    func presigned(_ use: PresignedUse, _ key: String, _ seconds: Int, _ timeMs: Int64) -> PresignedURL? {
+        (store as? S3Store)?.presigned(use, key: prefix + key, expiresSeconds: seconds, timeMs: timeMs)
+    }
+
     /// Ends connections; calls under way fail.
     func close() async { try? await client?.shutdown() }
 
     /// Finds out what the store can do, trying until it can be reached, and acts on it.
     func probe(logger: Logger) async {
+        guard canBeProbed else { return }
         let policy = RetryPolicy(base: .milliseconds(500), cap: .seconds(30))
         var attempt = 1
         while !Task.isCancelled {
@@ -69,6 +106,22 @@ final class OpenedStore: ObjectStore {
                 attempt += 1
                 try? await Task.sleep(for: delay)
             }
+        }
+    }
+
+    /// Before uploads begin: forgets those in parts under `inner` that nobody will go on with.
+    func forgetUploads(prefix inner: String, keeping keys: Set<String>) {
+        (store as? S3Store)?.forgetUploads(prefix: prefix + inner, keeping: Set(keys.map { prefix + $0 }))
+    }
+
+    /// Ends uploads in parts under `inner` that are not remembered; see ``S3Store/abortLeftovers(prefix:)``.
+    func abortLeftovers(prefix inner: String, logger: Logger) async {
+        guard let s3 = store as? S3Store else { return }
+        do {
+            let count = try await s3.abortLeftovers(prefix: prefix + inner)
+            if count > 0 { logger.info("ended uploads in parts that were left over", metadata: ["count": "\(count)"]) }
+        } catch {
+            logger.info("uploads in parts that are left over cannot be listed: \(error)")
         }
     }
 

@@ -127,8 +127,10 @@ public final class Adopter: Sendable {
     }
 
     private func adoptOne(_ key: SiteObjectKey, sizeHint: Int?) async throws(AdoptionFailure) {
+        if let flaw = flaw(of: key, topics: []) { throw .flaw(flaw) }
         let fetch = FooterFetch(store: store, world: world)
         let footer = try await fetch.footer(key, sizeHint: sizeHint)
+        if let flaw = flaw(of: key, topics: footer.runs.map(\.topic)) { throw .flaw(flaw) }
         if configuration.verifiesRuns { try await fetch.verifyRuns(footer, key: key.key) }
         let outcome: AdoptionOutcome
         do {
@@ -150,6 +152,30 @@ public final class Adopter: Sendable {
             // The view was ahead of nothing: another node is at work. Look again.
             throw .busy("the ledger expects object \(expected)")
         }
+    }
+
+    /// What the registration of the site says against it. The ledger looks once more when it commits.
+    private func flaw(of key: SiteObjectKey, topics: [String]) -> AdoptionFlaw? {
+        guard let registration = ledger.view.registration(key.site) else {
+            return configuration.takesUnregisteredSites ? nil : .unregistered
+        }
+        if registration.isRevoked { return .revoked }
+        guard registration.allows(lane: key.lane) else { return .laneNotAllowed }
+        return topics.first { !registration.allows(topic: $0) }.map { .topicNotAllowed($0) }
+    }
+
+    /// Looks again, now, at what of this site was set aside.
+    func retry(site: String) async {
+        let aside = state.withLock { state -> [String] in
+            var keys: [String] = []
+            for (id, lane) in state.lanes where id.site == site {
+                guard let aside = lane.quarantine else { continue }
+                state.lanes[id]?.retryAt = .uptimeNanoseconds(0)
+                keys.append(aside.key)
+            }
+            return keys
+        }
+        for key in aside { _ = await adopt(key: key) }
     }
 
     private func adoption(_ key: SiteObjectKey, _ footer: ObjectFooter) -> SiteAdoption {

@@ -12,6 +12,11 @@ public enum AdoptionFlaw: Error, Equatable, Sendable {
     case foreignHeader(field: String)
     /// The ledger refuses it, for example because the site is suspended.
     case refused(String)
+    /// Nobody registered the site, and that is needed here.
+    case unregistered
+    case revoked
+    case topicNotAllowed(String)
+    case laneNotAllowed
     /// The store says that it must not be read, or that the request can never work.
     case unreadable(String)
 }

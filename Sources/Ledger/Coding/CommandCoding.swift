@@ -31,6 +31,8 @@ extension LedgerCommand {
         case registerVolume = 25
         case commitLog = 26
         case rewriteExtents = 27
+        case setSiteRegistration = 40
+        case noteSiteBoot = 41
     }
 
     /// The command as a frame of its own.
@@ -75,6 +77,8 @@ extension LedgerCommand {
         case .registerVolume(let command): LedgerCommand.write(.registerVolume, command, &writer)
         case .commitLog(let command): LedgerCommand.write(.commitLog, command, &writer)
         case .rewriteExtents(let command): LedgerCommand.write(.rewriteExtents, command, &writer)
+        case .setSiteRegistration(let command): LedgerCommand.write(.setSiteRegistration, command, &writer)
+        case .noteSiteBoot(let command): LedgerCommand.write(.noteSiteBoot, command, &writer)
         }
         return LedgerFrame.command.wrap(writer.bytes)
     }
@@ -139,6 +143,8 @@ extension LedgerCommand {
         case .registerVolume: self = .registerVolume(try reader.read(RegisterVolume.self))
         case .commitLog: self = .commitLog(try reader.read(LogCommit.self))
         case .rewriteExtents: self = .rewriteExtents(try reader.read(ExtentRewrite.self))
+        case .setSiteRegistration: self = .setSiteRegistration(try reader.read(SetSiteRegistration.self))
+        case .noteSiteBoot: self = .noteSiteBoot(try reader.read(NoteSiteBoot.self))
         }
     }
 }

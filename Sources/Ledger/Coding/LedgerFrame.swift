@@ -9,7 +9,7 @@ struct LedgerFrame {
     let magic: UInt32
 
     /// The newest format that this binary reads, and the one it writes.
-    static let version: UInt16 = 3
+    static let version: UInt16 = 4
     static let headerBytes = 12
 
     static let blob = LedgerFrame(what: "ledger log blob", magic: 0x434C_4247)  // "CLBG"

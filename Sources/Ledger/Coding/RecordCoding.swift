@@ -27,6 +27,8 @@ extension LedgerRecord {
         case volumeRegistered = 24
         case logCommitted = 25
         case extentsRewritten = 26
+        case siteRegistered = 40
+        case siteBooted = 41
     }
 
     func write(to writer: inout LedgerWriter) {
@@ -57,6 +59,8 @@ extension LedgerRecord {
         case .volumeRegistered(let record): LedgerRecord.write(.volumeRegistered, record, &writer)
         case .logCommitted(let record): LedgerRecord.write(.logCommitted, record, &writer)
         case .extentsRewritten(let record): LedgerRecord.write(.extentsRewritten, record, &writer)
+        case .siteRegistered(let record): LedgerRecord.write(.siteRegistered, record, &writer)
+        case .siteBooted(let record): LedgerRecord.write(.siteBooted, record, &writer)
         }
     }
 
@@ -98,6 +102,8 @@ extension LedgerRecord {
             case .volumeRegistered: .volumeRegistered(try reader.read(VolumeRegistered.self))
             case .logCommitted: .logCommitted(try reader.read(LogCommitted.self))
             case .extentsRewritten: .extentsRewritten(try reader.read(ExtentsRewritten.self))
+            case .siteRegistered: .siteRegistered(try reader.read(SiteRegistered.self))
+            case .siteBooted: .siteBooted(try reader.read(SiteBooted.self))
             }
     }
 }

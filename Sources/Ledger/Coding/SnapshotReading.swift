@@ -21,6 +21,7 @@ extension LedgerState {
             nodes[nodeID] = NodeState(epoch: try reader.readSigned(), lastSeenMs: try reader.readSigned())
         }
         try readTransactions(&reader)
+        try readSiteAuthority(&reader)
         try reader.expectEnd()
     }
 

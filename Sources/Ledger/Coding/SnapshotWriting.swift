@@ -34,6 +34,7 @@ extension LedgerState {
             writer.write(topicID: id)
             writer.write(volume)
         }
+        writeSiteAuthority(to: &writer)
         return LedgerFrame.snapshot.wrap(writer.bytes, version: version)
     }
 

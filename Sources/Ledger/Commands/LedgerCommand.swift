@@ -62,6 +62,10 @@ public enum LedgerCommand: Sendable, Equatable {
     case commitLog(LogCommit)
     /// Answer: `.runs`, one outcome per run.
     case rewriteExtents(ExtentRewrite)
+    /// Answer: `.done`.
+    case setSiteRegistration(SetSiteRegistration)
+    /// Answer: `.boot`.
+    case noteSiteBoot(NoteSiteBoot)
 }
 
 /// One partition of one topic.

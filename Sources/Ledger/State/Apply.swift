@@ -35,6 +35,8 @@ extension LedgerState {
         case .volumeRegistered(let record): apply(record)
         case .logCommitted(let record): apply(record)
         case .extentsRewritten(let record): apply(record)
+        case .siteRegistered(let record): apply(record)
+        case .siteBooted(let record): apply(record)
         }
         releaseCondemned()
     }
@@ -74,6 +76,10 @@ extension LedgerState {
         var incarnation =
             sites.all[record.site]?.incarnations[record.incarnation] ?? IncarnationState(firstSeenMs: nowMs)
         var lane = incarnation.lanes[record.lane] ?? LaneState()
+        // An installation that goes on under a new incarnation goes on counting: what the former one brought is no gap.
+        if lane.nextSequence == 1 {
+            lane.lastLSN = min(sites.lastLSN(record.site, lane: record.lane), max(record.firstLSN, 1) - 1)
+        }
         if let gap = lane.gap(before: record.firstLSN) { lane.noteGap(gap, sequence: record.sequence, nowMs: nowMs) }
         lane.nextSequence = record.sequence &+ 1
         lane.lastLSN = record.lastLSN

@@ -32,6 +32,8 @@ extension LedgerState {
         case .registerVolume(let command): try decide(command)
         case .commitLog(let command): try decide(command)
         case .rewriteExtents(let command): try decide(command)
+        case .setSiteRegistration(let command): try decide(command)
+        case .noteSiteBoot(let command): try decide(command)
         }
     }
 }

@@ -14,6 +14,7 @@ extension LedgerState {
         }
         try checkObject(key: adoption.key, sizeBytes: adoption.sizeBytes, runCount: adoption.runs.count)
         guard objects.numberByKey[adoption.key] == nil else { throw .invalidText(field: "key of another object") }
+        try checkGrants(adoption)
         guard adoption.firstLSN > lane.lastLSN || lane.nextSequence == 1 else {
             throw .overlappingLSN(firstLSN: adoption.firstLSN, expected: lane.lastLSN &+ 1)
         }
@@ -31,17 +32,8 @@ extension LedgerState {
         guard adoption.firstLSN <= adoption.lastLSN, adoption.lastLSN < UInt64(Int64.max) else {
             throw .invalid(field: "lastLSN", value: Int64(clamping: adoption.lastLSN), limit: Int64.max)
         }
-        let site = sites.all[adoption.site]
-        if site?.isSuspended == true { throw .siteSuspended(site: adoption.site) }
-        let incarnation = site?.incarnations[adoption.incarnation]
-        if incarnation?.isFenced == true {
-            throw .incarnationFenced(site: adoption.site, incarnation: adoption.incarnation)
-        }
-        if site == nil { try Check.count("sites", sites.all.count + 1, max: LedgerLimits.sitesMax) }
-        if incarnation == nil {
-            let count = (site?.incarnations.count ?? 0) + 1
-            try Check.count("incarnations", count, max: LedgerLimits.incarnationsPerSiteMax)
-        }
+        try checkMayWrite(adoption.site, adoption.incarnation)
+        let incarnation = sites.all[adoption.site]?.incarnations[adoption.incarnation]
         if incarnation?.lanes[adoption.lane] == nil {
             let count = (incarnation?.lanes.count ?? 0) + 1
             try Check.count("lanes", count, max: LedgerLimits.lanesPerIncarnationMax)

@@ -28,6 +28,8 @@ enum LedgerRecord: Sendable, Equatable {
     case volumeRegistered(VolumeRegistered)
     case logCommitted(LogCommitted)
     case extentsRewritten(ExtentsRewritten)
+    case siteRegistered(SiteRegistered)
+    case siteBooted(SiteBooted)
 }
 
 struct TopicCreated: Sendable, Equatable {
@@ -149,6 +151,19 @@ struct SiteStateSet: Sendable, Equatable {
     var nowMs: Int64 = 0
 }
 
+struct SiteRegistered: Sendable, Equatable {
+    var site = ""
+    var registration = SiteRegistration.blank
+}
+
+struct SiteBooted: Sendable, Equatable {
+    var site = ""
+    var incarnation = ""
+    var boot = SiteBoot.blank
+    /// It does not hold the incarnation, but asked for it.
+    var isContender = false
+}
+
 // MARK: - What changed
 
 extension LedgerRecord {
@@ -177,7 +192,7 @@ extension LedgerRecord {
         case .topicConfigsSet, .producerIDsAllocated, .groupOffsetsCommitted, .groupDeleted, .groupOffsetsDeleted,
             .objectsMarked, .objectsForgotten, .producersExpired, .nodeRegistered, .siteSeen, .siteStateSet,
             .transactionInitialised, .transactionExtended, .transactionOffsetsAdded, .transactionsExpired,
-            .volumeRegistered:
+            .volumeRegistered, .siteRegistered, .siteBooted:
             break
         }
     }

@@ -1,9 +1,16 @@
 /// Sites, their incarnations (installations) and lanes.
 struct SiteTable: Sendable {
     var all: [String: SiteState] = [:]
+    /// What sites may do; a site may be here before it was ever seen.
+    var registrations: [String: SiteRegistration] = [:]
 
     func lane(_ site: String, _ incarnation: String, _ lane: String) -> LaneState? {
         all[site]?.incarnations[incarnation]?.lanes[lane]
+    }
+
+    /// The last LSN that any incarnation of the site has brought in a lane of this name; 0 for none.
+    func lastLSN(_ site: String, lane: String) -> UInt64 {
+        all[site]?.incarnations.values.compactMap { $0.lanes[lane]?.lastLSN }.max() ?? 0
     }
 
     mutating func see(_ site: String, nowMs: Int64) {
@@ -24,7 +31,8 @@ struct SiteState: Sendable, Equatable {
                 .map { name, state in
                     SiteFacts.Incarnation(
                         incarnation: name, firstSeenMs: state.firstSeenMs, isFenced: state.isFenced,
-                        lanes: state.lanes.sorted { $0.key < $1.key }.map { $1.facts($0) })
+                        lanes: state.lanes.sorted { $0.key < $1.key }.map { $1.facts($0) }, boot: state.boot,
+                        contender: state.contender)
                 })
     }
 }
@@ -33,6 +41,10 @@ struct IncarnationState: Sendable, Equatable {
     var firstSeenMs: Int64
     var isFenced = false
     var lanes: [String: LaneState] = [:]
+    /// Who holds it.
+    var boot: SiteBoot?
+    /// Who asked for it last and was refused.
+    var contender: SiteBoot?
 }
 
 struct LaneState: Sendable, Equatable {

@@ -50,6 +50,13 @@ public final class FaultyStore: ObjectStore {
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool
     ) async throws(ObjectStoreError) -> PutResult {
         try await faulty(.put, key) { (faults) throws(ObjectStoreError) in
+            for fault in faults {
+                if case .existsFalsely = fault, ifAbsent { return .alreadyExists }
+                guard case .tornPut(let size) = fault else { continue }
+                let torn = body.prefix(min(size, body.readableBytes - 1))
+                if case .created = try await self.base.put(key, torn, ifAbsent: ifAbsent) { self.remember(key) }
+                throw self.injected(.put, key, .unavailable)
+            }
             let result = try await self.base.put(key, body, ifAbsent: ifAbsent)
             if case .created = result {
                 self.remember(key)
@@ -71,7 +78,9 @@ public final class FaultyStore: ObjectStore {
     }
 
     public func head(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? {
-        try await faulty(.head, key) { (_) throws(ObjectStoreError) in try await self.base.head(key) }
+        try await faulty(.head, key) { (faults) throws(ObjectStoreError) in
+            faults.contains(.staleHead) ? nil : try await self.base.head(key)
+        }
     }
 
     public func list(

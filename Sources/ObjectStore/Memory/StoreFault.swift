@@ -6,6 +6,12 @@ public enum StoreFault: Sendable, Equatable {
     case failAfterEffect(ObjectStoreError.Kind)
     /// A create-only `put` creates, and yet answers `alreadyExists`: a request that was repeated below us met its own object.
     case ownObjectExists
+    /// A create-only `put` does nothing, and yet answers `alreadyExists`: a store that decides by a stale index.
+    case existsFalsely
+    /// `put` keeps only the first bytes, and fails: a store that keeps what came before the sender died (SeaweedFS 4.48).
+    case tornPut(sizeBytes: Int)
+    /// `head` does not see the object.
+    case staleHead
     /// `get` gives only this many of the bytes: a store that breaks its promise.
     case truncateGet(sizeBytes: Int)
     /// `get` gives the bytes with this bit flipped (counted modulo the length).

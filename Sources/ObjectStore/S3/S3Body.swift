@@ -8,6 +8,8 @@ import Synchronization
 struct PacedSlices: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
     static let sliceBytes = 64 << 10
+    /// Without a pace: a step of the client for each costs more than is gained.
+    static let unpacedSliceBytes = 256 << 10
 
     let body: ByteBuffer
     let pace: (any UploadPace)?
@@ -26,7 +28,7 @@ struct PacedSlices: AsyncSequence, Sendable {
                 return nil
             }
             watch.note { $0.asked(at: $1) }
-            var bytes = Swift.min(leftBytes, PacedSlices.sliceBytes)
+            var bytes = Swift.min(leftBytes, pace == nil ? PacedSlices.unpacedSliceBytes : PacedSlices.sliceBytes)
             if let pace { bytes = try await pace.admit(bytes) }
             watch.note { $0.offered(at: $1) }
             return rest.readSlice(length: bytes)

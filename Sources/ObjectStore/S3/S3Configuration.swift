@@ -22,6 +22,8 @@ public struct S3Configuration: Sendable, Equatable {
     public var multipartThresholdBytes = 32 << 20
     /// S3 wants 5 MiB to 5 GiB, and at most 10,000 parts.
     public var partSizeBytes = 16 << 20
+    /// Parts of a smaller body that goes in parts because the link is slow: the least that S3 takes.
+    public var resumablePartBytes = 5 << 20
     public var partsInFlightMax = 2
     public var partRetry = RetryPolicy(attemptsMax: 4, base: .milliseconds(200), cap: .seconds(5))
 

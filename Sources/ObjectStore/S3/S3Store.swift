@@ -13,20 +13,23 @@ import NIOHTTP1
 public struct S3Store: ObjectStore {
     public let configuration: S3Configuration
     let transport: S3Transport
+    let journal: (any MultipartJournal)?
 
-    /// `httpClient` is the caller's to shut down; ``makeHTTPClient(_:group:)`` makes one with the right timeouts.
+    /// `journal` lets uploads in parts go on over failures and restarts; without one they are aborted. `httpClient` is the caller's to shut down; ``makeHTTPClient(_:group:)`` makes one with the right timeouts.
     /// Errors: `.invalid` for an endpoint or bucket that cannot be.
     public init(
-        configuration: S3Configuration, httpClient: HTTPClient,
+        configuration: S3Configuration, httpClient: HTTPClient, journal: (any MultipartJournal)? = nil,
         wallClockMs: @escaping @Sendable () -> Int64 = WallClock.nowMs
     ) throws(ObjectStoreError) {
         try configuration.validate()
         self.configuration = configuration
+        self.journal = journal
         transport = try S3Transport(configuration, client: httpClient, wallClockMs: wallClockMs)
     }
 
-    private init(_ configuration: S3Configuration, _ transport: S3Transport) {
+    init(_ configuration: S3Configuration, _ transport: S3Transport, _ journal: (any MultipartJournal)?) {
         self.configuration = configuration
+        self.journal = journal
         self.transport = transport
     }
 
@@ -34,7 +37,7 @@ public struct S3Store: ObjectStore {
     public func adapted(to capabilities: StoreCapabilities) -> S3Store {
         var changed = configuration
         changed.capabilities = capabilities
-        return S3Store(changed, transport)
+        return S3Store(changed, transport, journal)
     }
 
     /// A client without redirects, without hidden connection retries, HTTP/1.1 only, with the configuration's connect timeout (the other ones
@@ -69,8 +72,11 @@ public struct S3Store: ObjectStore {
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pacedBy pace: (any UploadPace)?
     ) async throws(ObjectStoreError) -> PutResult {
         try ObjectKey.validate(key, operation: .put)
-        if body.readableBytes >= configuration.multipartThresholdBytes {
-            return try await S3Multipart(store: self, key: key, body: body, ifAbsent: ifAbsent, pace: pace).run()
+        if let partBytes = partBytes(key, body.readableBytes, pace) {
+            return try await S3Multipart(
+                store: self, key: key, body: body, ifAbsent: ifAbsent, pace: pace, journal: journal,
+                partBytes: partBytes
+            ).run()
         }
         if ifAbsent, !configuration.capabilities.conditionalCreate, try await head(key) != nil { return .alreadyExists }
         var request = request(.put, .PUT, key)
@@ -81,6 +87,15 @@ public struct S3Store: ObjectStore {
         if ifAbsent, reply.status == 412 { return .alreadyExists }
         guard reply.status == 200 || reply.status == 201 || reply.status == 204 else { throw failure(request, reply) }
         return .created(etag: reply.etag)
+    }
+
+    /// Nil: in one piece. In parts go large bodies, those that would take long on the link as it is, and those of which parts are there already.
+    private func partBytes(_ key: String, _ sizeBytes: Int, _ pace: (any UploadPace)?) -> Int? {
+        if sizeBytes >= configuration.multipartThresholdBytes { return configuration.partSizeBytes }
+        guard let journal else { return nil }
+        if journal.entry(key) != nil { return configuration.resumablePartBytes }
+        guard sizeBytes >= 2 * configuration.resumablePartBytes, let rate = pace?.linkBytesPerSecond else { return nil }
+        return Double(sizeBytes) > rate * 60 ? configuration.resumablePartBytes : nil
     }
 
     public func head(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? {

@@ -10,6 +10,8 @@ struct S3Request {
     var key: String
     var method: HTTPMethod
     var path: String
+    /// Signed by somebody else: sent as it is, and nothing is added that it does not cover.
+    var presignedURL: String?
     var query: [(name: String, value: String)] = []
     var headers: [(name: String, value: String)] = []
     var body = ByteBuffer()
@@ -56,7 +58,7 @@ final class S3Transport: Sendable {
     var clockOffset: Duration { .milliseconds(clockOffsetMs.load(ordering: .relaxed)) }
 
     func send(_ request: S3Request) async throws(ObjectStoreError) -> S3Reply {
-        let payload = payloadHeaders(request.body)
+        let payload = request.presignedURL == nil ? payloadHeaders(request.body) : []
         let signedAtMs = nowMs()
         let reply = try await attempt(request, payload, signedAtMs)
         guard signer != nil, let offset = ClockSkew.offset(reply, signedAtMs: signedAtMs, localMs: wallClockMs()) else {
@@ -74,6 +76,23 @@ final class S3Transport: Sendable {
             payloadHash: SigV4.unsignedPayload)
         return endpoint.url(
             path: path, query: signer.presign(request, expiresSeconds: expiresSeconds, timeMs: nowMs()))
+    }
+
+    /// The same in parts, at a time of the caller's, with headers that its holder must send.
+    func presignedParts(
+        _ method: HTTPMethod, path: String, headers: [(name: String, value: String)], expiresSeconds: Int,
+        timeMs: Int64
+    ) -> PresignedURL? {
+        guard let signer else { return nil }
+        let request = SigV4.Request(
+            method: method.rawValue, path: path, headers: [("host", endpoint.authority)] + headers,
+            payloadHash: SigV4.unsignedPayload)
+        let healedMs = timeMs.addingReportingOverflow(clockOffsetMs.load(ordering: .relaxed)).partialValue
+        let query = signer.presign(request, expiresSeconds: expiresSeconds, timeMs: healedMs)
+        guard let end = query.firstRange(of: PresignedURL.signatureField) else { return nil }
+        return PresignedURL(
+            address: endpoint.url(path: path, query: ""), query: String(query[..<end.lowerBound]),
+            signature: String(query[end.upperBound...]))
     }
 
     private func nowMs() -> Int64 {
@@ -128,7 +147,9 @@ final class S3Transport: Sendable {
     private func signed(
         _ request: S3Request, _ payload: [(name: String, value: String)], _ timeMs: Int64
     ) -> HTTPClientRequest {
-        var headers = request.headers + payload + [("host", endpoint.authority)]
+        // The host of a URL that is not ours is in it.
+        let host = request.presignedURL == nil ? [("host", endpoint.authority)] : []
+        var headers = request.headers + payload + host
         if let signer {
             let facts = SigV4.Request(
                 method: request.method.rawValue, path: request.path, query: request.query, headers: headers,
@@ -137,7 +158,8 @@ final class S3Transport: Sendable {
         }
         headers.append(("user-agent", "cairn"))
         var message = HTTPClientRequest(
-            url: endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
+            url: request.presignedURL
+                ?? endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
         message.method = request.method
         message.headers = HTTPHeaders(headers)
         return message

@@ -45,34 +45,40 @@ public final class SealedStore: ObjectStore {
     // MARK: Put
 
     public func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
-        try await put(key, pieces: [body], ObjectBody(body), ifAbsent: ifAbsent)
+        try await put(key, ObjectBody(body), ifAbsent: ifAbsent)
     }
 
     public func put(_ key: String, _ body: ObjectBody, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
-        try await put(key, pieces: body.pieces, body, ifAbsent: ifAbsent)
+        try await put(key, body) { body throws(ObjectStoreError) in
+            try await base.put(key, body, ifAbsent: ifAbsent)
+        }
+    }
+
+    /// The pace counts sealed bytes: those that the link carries.
+    public func put(
+        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
+    ) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, ObjectBody(body)) { body throws(ObjectStoreError) in
+            try await base.put(key, body.joined, ifAbsent: ifAbsent, pace: pace)
+        }
     }
 
     private func put(
-        _ key: String, pieces: [ByteBuffer], _ body: ObjectBody, ifAbsent: Bool
+        _ key: String, _ body: ObjectBody,
+        _ send: (ObjectBody) async throws(ObjectStoreError) -> PutResult
     ) async throws(ObjectStoreError) -> PutResult {
         try ObjectKey.validate(key, operation: .put)
         forget(key)
-        guard seals else {
-            // What begins like a sealed object would be taken for one.
-            if SealedHeader.isSealed(start: body.bytes(0..<min(8, body.sizeBytes)) ?? ByteBuffer()) == true {
-                throw ObjectStoreError(.put, key: key, .invalid("begins with the mark of a sealed object"))
-            }
-            return try await put(key, body, as: .plain, ifAbsent: ifAbsent)
+        var (stored, known) = (body, Known.plain)
+        if seals {
+            let (bytes, object) = SealedObject.seal(body.pieces, name: key, ring: keys.ring)
+            (stored, known) = (ObjectBody(bytes), .sealed(object))
+        } else if SealedHeader.isSealed(start: body.bytes(0..<min(8, body.sizeBytes)) ?? ByteBuffer()) == true {
+            // It would be taken for a sealed one.
+            throw ObjectStoreError(.put, key: key, .invalid("begins with the mark of a sealed object"))
         }
-        let (bytes, object) = SealedObject.seal(pieces, name: key, ring: keys.ring)
-        return try await put(key, ObjectBody(bytes), as: .sealed(object), ifAbsent: ifAbsent)
-    }
-
-    private func put(
-        _ key: String, _ body: ObjectBody, as known: Known, ifAbsent: Bool
-    ) async throws(ObjectStoreError) -> PutResult {
-        let result = try await base.put(key, body, ifAbsent: ifAbsent)
-        if case .created = result { remember(key, known, storedBytes: body.sizeBytes) }
+        let result = try await send(stored)
+        if case .created = result { remember(key, known, storedBytes: stored.sizeBytes) }
         return result
     }
 

@@ -13,6 +13,10 @@ public struct AnnounceError: Error, Equatable, Sendable {
         case busy(retryAfter: Duration?)
         /// The node refused this announcement (unknown site, wrong credential): an operator must act.
         case refused
+        /// Another start of a gateway holds this incarnation: this one is a copy, or was set back.
+        case contested
+        /// The node gave out a challenge to sign with.
+        case challenged
         /// The node's answer is not an ``AnnounceReply``.
         case badReply
     }
@@ -25,6 +29,14 @@ public struct AnnounceError: Error, Equatable, Sendable {
         self.kind = kind
         self.status = status
         self.detail = String(detail.prefix(300))
+    }
+
+    /// Every other node would say the same.
+    var isFinal: Bool {
+        switch kind {
+        case .refused, .contested: true
+        case .unreachable, .busy, .badReply, .challenged: false
+        }
     }
 
     public var retryAfter: Duration? {

@@ -48,6 +48,8 @@ struct Pacing: Sendable {
     /// Nil while the clock cannot be right: no window applies then.
     private(set) var time: CalendarTime?
     private var throttledUntil: Duration?
+    /// In place of the configured cap; 0 for none. Windows rule all the same.
+    var orderedBytesPerSecond: Int?
     private var rates: [String: RecentRate] = [:]
     private let lanes: [String]
 
@@ -74,7 +76,7 @@ struct Pacing: Sendable {
 
     private var linkRate: Int? {
         switch linkWindow?.rule {
-        case nil, .closed: settings.bytesPerSecond
+        case nil, .closed: orderedBytesPerSecond.map { $0 == 0 ? nil : $0 } ?? settings.bytesPerSecond
         case .open: nil
         case .cap(let bytesPerSecond): bytesPerSecond
         }

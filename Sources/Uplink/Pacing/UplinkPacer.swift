@@ -119,6 +119,14 @@ public final class UplinkPacer<C: Clock<Duration>>: Sendable {
 
     var linkBytesPerSecond: Double? { shared.withLock { $0.pacing.meter.bytesPerSecond } }
 
+    /// The same, and no more than the cap.
+    fileprivate var expectedBytesPerSecond: Double? {
+        shared.withLock { shared in
+            let cap = shared.pacing.schedule.link.bytesPerSecond.map(Double.init)
+            return [shared.pacing.meter.bytesPerSecond, cap].compactMap { $0 }.min()
+        }
+    }
+
     /// The store asked for a pause: it means all lanes.
     func throttled(for pause: Duration) {
         let now = now
@@ -134,6 +142,15 @@ public final class UplinkPacer<C: Clock<Duration>>: Sendable {
     public func setPaused(_ paused: Bool) throws {
         shared.withLock { $0.pacing.setPaused(paused) }
         try save(exact: false)
+    }
+
+    /// A cap in place of the configured one, from now on: bytes a second, 0 for none, nil for the configured one.
+    public func order(bytesPerSecond: Int?) {
+        let now = now
+        shared.withLock { shared in
+            shared.pacing.orderedBytesPerSecond = bytesPerSecond.map { max(0, $0) }
+            shared.pacing.look(shared.pacing.time, now: now)
+        }
     }
 
     /// The exact count, at the end of the process.
@@ -223,7 +240,7 @@ final class PacedUpload<C: Clock<Duration>>: UploadPace {
 
     func bodyDone() { pacer.bodyDone(id) }
 
-    var linkBytesPerSecond: Double? { pacer.linkBytesPerSecond }
+    var linkBytesPerSecond: Double? { pacer.expectedBytesPerSecond }
 
     /// Exactly once.
     func end(isWhole: Bool) { pacer.end(id, isWhole: isWhole) }

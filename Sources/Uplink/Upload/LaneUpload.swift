@@ -60,7 +60,7 @@ public struct LaneUpload: Sendable {
         case resting(Step, until: Duration)
     }
 
-    public let settings: LaneUploadSettings
+    public internal(set) var settings: LaneUploadSettings
     var state = State.idle
     var openPlans: ArraySlice<UploadPlan>
     var nextSequence: UInt64

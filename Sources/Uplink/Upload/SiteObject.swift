@@ -5,15 +5,41 @@ public import WriteAheadLog
 /// Whose objects these are.
 public struct UplinkIdentity: Sendable, Equatable {
     public let site: String
-    /// 32 hexadecimal digits, made once per installation: a cloned or rebuilt gateway never writes over its double's objects.
+    /// Of the newest era: 32 hexadecimal digits, made once per installation, so that a cloned or rebuilt gateway never writes
+    /// over its double's objects.
     public let incarnation: String
+    private let eras: [Installation.Era]
 
     /// Nil if a name cannot be part of an object's key.
     public init?(site: String, incarnation: String) {
-        guard ObjectKeys.isName(site), ObjectKeys.isIncarnation(incarnation) else { return nil }
-        self.site = site
-        self.incarnation = incarnation
+        self.init(site: site, eras: [Installation.Era(incarnation: incarnation)])
     }
+
+    /// The oldest era first.
+    public init?(site: String, eras: [Installation.Era]) {
+        guard let last = eras.last, ObjectKeys.isName(site),
+            eras.allSatisfy({ ObjectKeys.isIncarnation($0.incarnation) })
+        else { return nil }
+        self.site = site
+        self.incarnation = last.incarnation
+        self.eras = eras
+    }
+
+    /// The name of the object of a plan of the log: plans count on for ever, objects count from 1 in each era.
+    func place(lane: String, sequence: UInt64) -> (incarnation: String, sequence: UInt64) {
+        let era = eras.last { ($0.bases[lane] ?? 0) < sequence } ?? eras[0]
+        let base = era.bases[lane] ?? 0
+        return (era.incarnation, sequence - min(base, sequence))
+    }
+
+    /// The object of a plan of the log; nil for a name that cannot be.
+    public func key(lane: String, plan: UInt64) -> SiteObjectKey? {
+        let place = place(lane: lane, sequence: plan)
+        return SiteObjectKey(site: site, incarnation: place.incarnation, lane: lane, sequence: place.sequence)
+    }
+
+    /// The last plan of the log that does not belong to the newest era.
+    func base(lane: String) -> UInt64 { eras[eras.count - 1].bases[lane] ?? 0 }
 }
 
 /// Builds the object of a plan. The same plan and batches give the same bytes, whenever and wherever it is built.
@@ -29,8 +55,9 @@ public struct SiteObjectBuilder: Sendable {
     }
 
     public func key(sequence: UInt64) -> String {
-        ObjectKeys.site(
-            site: identity.site, incarnation: identity.incarnation, lane: lane, sequence: sequence)
+        let place = identity.place(lane: lane, sequence: sequence)
+        return ObjectKeys.site(
+            site: identity.site, incarnation: place.incarnation, lane: lane, sequence: place.sequence)
     }
 
     /// `batches` are those of the plan's range in LSN order; without any the object has no runs, so that the sequence
@@ -38,8 +65,9 @@ public struct SiteObjectBuilder: Sendable {
     public func build(
         _ plan: UploadPlan, batches: consuming [StoredBatch]
     ) throws(ObjectFormatError) -> (body: ByteBuffer, footer: ObjectFooter) {
+        let place = identity.place(lane: lane, sequence: plan.sequence)
         let header = ObjectHeader.site(
-            identity.site, incarnation: identity.incarnation, lane: lane, sequence: plan.sequence,
+            identity.site, incarnation: place.incarnation, lane: lane, sequence: place.sequence,
             firstLSN: plan.firstLSN, lastLSN: plan.lastLSN, createdMs: batches.last?.wallMs ?? 0)
         let logBytes = batches.reduce(0) { $0 + $1.batch.readableBytes }
         // Merging never grows a group, so the log's bytes and an index entry for each batch bound the object.

@@ -51,7 +51,8 @@ public struct Salvage {
         var lost: [LSNGap] = []
         var isBegun = false
         state.nextLSN = segment.firstLSN
-        try source.walk(place, lost: { lost.append($0) }) { frame throws(WALError) in
+        let note = { (gap: LSNGap) in lost.append(gap) }
+        try source.walk(place, lost: note) { frame throws(WALError) in
             if !isBegun {
                 isBegun = true
                 if frame.header.kind == .checkpoint, frame.header.lsn == segment.firstLSN { take(frame) }
@@ -63,10 +64,10 @@ public struct Salvage {
             }
         }
         if !isBegun { try begin(segment) }
-        if segment.isGuessed { note(LSNGap(firstLSN: segment.firstLSN, lastLSN: segment.firstLSN)) }
+        if segment.isGuessed { self.note(LSNGap(firstLSN: segment.firstLSN, lastLSN: segment.firstLSN)) }
         // The checkpoint is made anew where it was lost; it held nothing but what can be worked out.
         for gap in lost where gap.lastLSN > segment.firstLSN {
-            note(LSNGap(firstLSN: max(gap.firstLSN, segment.firstLSN + 1), lastLSN: gap.lastLSN))
+            self.note(LSNGap(firstLSN: max(gap.firstLSN, segment.firstLSN + 1), lastLSN: gap.lastLSN))
         }
         let head = segment.live.hasHeader ? "" : ", its header is lost"
         report.segments.append(

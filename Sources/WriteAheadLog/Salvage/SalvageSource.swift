@@ -78,7 +78,8 @@ struct SalvageSource {
             if frame.header.kind == .checkpoint { return }
             // The group before it may have lost no more than its header.
             var lsns = 1..<frame.header.lsn
-            try search.run(0..<frame.groupOffset, lsns: &lsns, lost: { _ in }) { found in
+            let ignore: (LSNGap) -> Void = { _ in }
+            try search.run(0..<frame.groupOffset, lsns: &lsns, lost: ignore) { found in
                 first = min(first, found.header.lsn)
             }
         }

@@ -73,6 +73,38 @@ struct AdoptionTests {
         }
     }
 
+    @Test(
+        "several adopters over one ledger commit every object once, whatever they are told and the store says",
+        arguments: 0..<6)
+    func severalAdopters(seed: UInt64) async throws {
+        var script = FaultScript(seed: seed)
+        script.add(.fail(.unavailable), on: .get, perMille: 100)
+        script.add(.truncateGet(sizeBytes: 20), on: .get, perMille: 50)
+        script.add(.staleHead, on: .head, perMille: 50)
+        script.add(.staleList(newest: 3), on: .list, perMille: 300)
+        let finalScript = script
+        try await BrokerWorld.run(script: finalScript) { world in
+            let site = SiteObjects()
+            for sequence in UInt64(1)...20 { try await site.put(sequence, into: world.memory) }
+            let adopters = world.adopters(5)
+            await withTaskGroup(of: Void.self) { group in
+                for (index, adopter) in adopters.enumerated() {
+                    var random = SplitMix(seed: seed &* 31 &+ UInt64(index))
+                    let order = (UInt64(1)...20).shuffled(using: &random)
+                    group.addTask {
+                        for sequence in order { _ = await adopter.adopt(key: site.key(sequence)) }
+                        _ = await adopter.reconcile()
+                    }
+                }
+            }
+            try await until {
+                await world.broker.adopter.reconcile() && world.broker.adopter.lanes().first?.adoptedSequence == 20
+            }
+            let values = try await world.readAll().map(\.value)
+            #expect(values == (1...20).flatMap { ["\($0).0", "\($0).1"] }, "seed \(seed)")
+        }
+    }
+
     @Test("an object under another's key, of another lane or cut short is set aside and blocks only its lane")
     func quarantine() async throws {
         try await BrokerWorld.run { world in

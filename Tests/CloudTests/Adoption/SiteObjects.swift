@@ -1,4 +1,5 @@
 import KafkaProtocol
+import Logging
 import NIOCore
 import ObjectStore
 import SharedObject
@@ -38,5 +39,18 @@ struct SiteObjects {
             sequence, topic: topic, partition: partition, values: values ?? ["\(sequence).0", "\(sequence).1"])
         _ = try await store.put(key(sequence), body, ifAbsent: false)
         return key(sequence)
+    }
+}
+
+extension BrokerWorld {
+    /// Adopters as other processes would have them, over the same store and ledger: they know nothing of each other.
+    func adopters(_ count: Int) -> [Adopter] {
+        let wall = wall
+        return (0..<count).map { _ in
+            Adopter(
+                configuration: Self.settings().adoption, partitionsDefault: 1, store: store, ledger: ledger,
+                world: CloudWorld(wallMs: { wall.ms }), now: { .now() },
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        }
     }
 }

@@ -178,7 +178,9 @@ struct UplinkPacerTests {
         #expect(throws: PacerStateFile.Failure.self) { try PacerStateFile(directory: directory + "/no").save(state) }
     }
 
-    @Test("a full log heals as soon as uploads go on again (mosquitto #2256: never reconnects once full)")
+    @Test(
+        "after an outage the backlog goes without being asked, and without new data (mosquitto #2256 never reconnects once full; nats #6468, nanomq #2423 wait for the next publish)"
+    )
     func fullHeals() async throws {
         let harness = Harness()
         harness.pace(pacer(harness.clock))
@@ -190,5 +192,40 @@ struct UplinkPacerTests {
         await harness.settle()
         try harness.checkStore()
         #expect(harness.lane.uploadState.uploadedThrough > 30)
+    }
+
+    @Test("a restart sends nothing again that had been sent (P33, telegraf #16500 resends its whole buffer)")
+    func restartSendsNothingTwice() async throws {
+        let harness = Harness()
+        harness.pace(pacer(harness.clock))
+        try fill(harness, batches: 60)
+        await harness.settle()
+        let puts = harness.faulty.count(.put)
+        #expect(puts > 10)
+        for _ in 0..<3 {
+            harness.restart()
+            await harness.settle()
+        }
+        #expect(harness.faulty.count(.put) == puts)
+    }
+
+    @Test("nothing is freed before the store has said that it keeps it (P22, nanomq #2432 deletes before it sends)")
+    func freedAfterwards() async throws {
+        let harness = Harness()
+        harness.pace(pacer(harness.clock))
+        try fill(harness, batches: 5)
+        for kind in [ObjectStoreError.Kind.timeout, .unavailable, .cancelled, .denied, .full, .conflict] {
+            harness.faulty.rescript {
+                $0 = FaultScript()
+                $0.add(.fail(kind), on: .put, perMille: 1000)
+            }
+            await harness.settle(stepsMax: 30)
+            #expect(harness.faulty.trace.last?.error == kind)
+            #expect(harness.lane.uploadState.uploadedThrough == 0, "\(kind)")
+            harness.restart()
+        }
+        harness.faulty.rescript { $0 = FaultScript() }
+        await harness.settle()
+        try harness.checkStore()
     }
 }

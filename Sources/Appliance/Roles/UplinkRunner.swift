@@ -1,0 +1,325 @@
+import AsyncHTTPClient
+import Edge
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import ObjectStore
+import SharedObject
+import SiteAuthority
+import Synchronization
+import Uplink
+import WriteAheadLog
+
+/// Runs a gateway's uplink in the name of its installation, and goes on under a new incarnation when somebody else writes
+/// under the present one: a copy of the disk, or an older state of this one.
+///
+/// The cloud is greeted before the first upload, so that a copy is told so before it has written anything.
+final class UplinkRunner: Sendable {
+    private struct State {
+        var installation: Installation
+        var uplink: Uplink<ContinuousClock>
+        var conflict: UplinkConflict?
+        var renewals = 0
+        /// What is wrong with the installation, for people.
+        var trouble: String?
+    }
+
+    private let settings: EdgeSettings
+    private let gateway: EdgeGateway
+    private let store: any ObjectStore
+    private let announcer: (any Announcer)?
+    private let http: HTTPAnnouncer?
+    private let client: HTTPClient?
+    private let session: SiteSession
+    private let file: InstallationFile
+    private let grants: GrantKeeper?
+    private let directives: DirectiveKeeper
+    /// The same for all uplinks of this process.
+    let pacer: UplinkPacer<ContinuousClock>
+    private let boot: UInt64
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
+    init(
+        _ settings: EdgeSettings, _ gateway: EdgeGateway, store: any ObjectStore, announcer: (any Announcer)?,
+        grants: GrantKeeper? = nil, logger: Logger
+    ) throws {
+        self.settings = settings
+        self.gateway = gateway
+        self.store = store
+        self.logger = logger
+        file = InstallationFile(directory: settings.dataDirectory)
+        let opened = file.open(
+            root: gateway.identity.incarnation, machine: Self.machine(settings.machine), lanes: Self.uploads(gateway))
+        if let doubt = opened.doubt {
+            logger.error(
+                "this gateway goes on under a new incarnation: \(doubt)",
+                metadata: ["incarnation": "\(opened.installation.incarnation)"])
+        }
+        if let failure = opened.failure {
+            logger.error("the start could not be counted, so copies of this disk are not found out: \(failure)")
+        }
+        session = SiteSession(
+            site: settings.site, incarnation: opened.installation.incarnation, key: settings.uplink.siteKey)
+        // A start that is not counted claims no number.
+        boot = opened.failure == nil ? opened.installation.boot : 0
+        self.grants = grants
+        let paced = settings.uplink.pacing
+        let pacer = UplinkPacer(
+            settings: paced.pacing, lanes: gateway.lanes.map(\.settings.name), clock: ContinuousClock(),
+            calendar: paced.isLocalTime ? WallCalendar.local : WallCalendar.utc,
+            store: PacerStateFile(directory: settings.dataDirectory))
+        self.pacer = pacer
+        directives = DirectiveKeeper(
+            settings, topics: gateway.topics, logger: logger, onBandwidth: { pacer.order(bytesPerSecond: $0) })
+        let box = RunnerBox()
+        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
+        http = client.map { [session] client in
+            HTTPAnnouncer(
+                client: client, baseURLs: settings.uplink.announce, session: session,
+                report: { box.runner?.statement() }, onReply: { box.runner?.told($0) })
+        }
+        self.announcer = announcer ?? http
+        let uplink = try Self.makeUplink(
+            settings, gateway, opened.installation, store: store, announcer: self.announcer, pacer, box, logger)
+        state = Mutex(State(installation: opened.installation, uplink: uplink))
+        box.runner = self
+    }
+
+    var incarnation: String { state.withLock { $0.installation.incarnation } }
+    var status: [LaneUplinkStatus] { uplink.status }
+    var trouble: String? { state.withLock { $0.trouble } }
+    private var uplink: Uplink<ContinuousClock> { state.withLock { $0.uplink } }
+
+    /// Works until the task is cancelled.
+    func run() async {
+        await greet()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.work() }
+            if http != nil { group.addTask { await self.greetNowAndThen() } }
+            group.addTask { await self.attend() }
+        }
+    }
+
+    func drain(within limit: Duration) async -> Bool { await uplink.drain(within: limit) }
+
+    func close() async { try? await client?.shutdown() }
+
+    // MARK: Greeting
+
+    private static let greetInterval = Duration.seconds(60)
+
+    private func greetNowAndThen() async {
+        while !Task.isCancelled {
+            // A tenth more or less, so that sites that started together drift apart.
+            let pause = Self.greetInterval * Double.random(in: 0.9...1.1)
+            guard (try? await Task.sleep(for: pause)) != nil else { return }
+            await greet()
+        }
+    }
+
+    /// What goes with each request.
+    fileprivate func statement() -> GatewayStatement {
+        var statement = GatewayStatement(boot: boot, nonce: session.nonce, host: hostName())
+        statement.directives = directives.version
+        statement.refused = directives.refused
+        guard let grants else { return statement }
+        let installation = state.withLock { $0.installation }
+        guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else { return statement }
+        var next: [String: SiteObjectKey] = [:]
+        for (lane, upload) in Self.uploads(gateway) {
+            let plan = upload.openPlans.first?.sequence ?? upload.nextSequence
+            next[lane] = identity.key(lane: lane, plan: plan)
+        }
+        statement.wants = grants.wishes(next)
+        return statement
+    }
+
+    fileprivate func told(_ reply: AnnounceReply) {
+        if let found = reply.grants, !found.isEmpty { grants?.received(found) }
+        if let version = reply.directivesVersion { directives.told(reply.directives, version: version) }
+    }
+
+    /// Applies what the cloud told. A PUT that waits for permission does not wait for the next greeting.
+    private func attend() async {
+        while !Task.isCancelled {
+            let version = directives.version
+            await directives.attend(uplink)
+            // What was applied is reported at once; so is what was refused.
+            if grants?.takeShortage() == true || directives.version != version { await greet() }
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    private func greet() async {
+        guard let http else { return }
+        do {
+            check(try await http.greet())
+        } catch {
+            if case .contested = error.kind { conflicts(.contested(error.description)) }
+            logger.info("greeting the cloud: \(error)")
+        }
+    }
+
+    /// The cloud may know objects of this incarnation that the log does not.
+    private func check(_ reply: AnnounceReply) {
+        let installation = state.withLock { $0.installation }
+        for (lane, upload) in Self.uploads(gateway) {
+            let own = upload.nextSequence - min(upload.nextSequence, installation.eras.last?.bases[lane] ?? 0)
+            guard let adopted = reply.adopted[lane], adopted >= max(1, own) else { continue }
+            conflicts(
+                .contested("the cloud has adopted object \(adopted) of lane \(lane), this log is at \(own)"))
+            return
+        }
+    }
+
+    fileprivate func conflicts(_ conflict: UplinkConflict) {
+        state.withLock { state in
+            if state.conflict == nil { state.conflict = conflict }
+        }
+    }
+
+    // MARK: Working and going on
+
+    private func work() async {
+        while !Task.isCancelled {
+            let uplink = uplink
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await uplink.run() }
+                group.addTask { await self.untilConflict() }
+                await group.next()
+                group.cancelAll()
+            }
+            guard !Task.isCancelled, let conflict = state.withLock({ $0.conflict }) else { continue }
+            await goOn(after: conflict)
+        }
+    }
+
+    private func untilConflict() async {
+        while state.withLock({ $0.conflict == nil }) {
+            guard (try? await Task.sleep(for: .milliseconds(100))) != nil else { return }
+        }
+    }
+
+    /// Nothing is uploaded while this runs. The first time at once, then ever more slowly: it must not become a habit.
+    private func goOn(after conflict: UplinkConflict) async {
+        let former = state.withLock { ($0.installation, $0.renewals) }
+        var installation = former.0
+        let isNewEra = !Self.giveUp(conflict, &installation)
+        if isNewEra {
+            state.withLock { $0.trouble = "somebody else writes under this incarnation: \(conflict.reason)" }
+            let pause = former.1 == 0 ? Duration.zero : min(.seconds(60 << min(former.1, 6)), .seconds(3600))
+            guard (try? await Task.sleep(for: pause)) != nil else { return }
+            installation.goOn(as: Installation.makeIncarnation(), lanes: Self.uploads(gateway))
+            _ = Self.giveUp(conflict, &installation)
+        }
+        while !Task.isCancelled {
+            do {
+                try file.write(installation)
+                break
+            } catch {
+                logger.error("cannot go on under a new incarnation yet: \(error)")
+                try? await Task.sleep(for: .seconds(5))
+            }
+        }
+        guard !Task.isCancelled else { return }
+        logger.error(
+            isNewEra ? "this gateway goes on under a new incarnation" : "a plan goes on under the new incarnation",
+            metadata: [
+                "reason": "\(conflict.reason)", "former": "\(former.0.incarnation)",
+                "incarnation": "\(installation.incarnation)",
+            ])
+        session.goOn(as: installation.incarnation)
+        let box = RunnerBox()
+        box.runner = self
+        guard
+            let uplink = try? Self.makeUplink(
+                settings, gateway, installation, store: store, announcer: announcer, pacer, box, logger)
+        else { preconditionFailure("incarnation \(installation.incarnation) cannot be part of a key") }
+        state.withLock { state in
+            state.installation = installation
+            state.uplink = uplink
+            state.conflict = nil
+            if isNewEra { state.renewals += 1 }
+        }
+        directives.startAgain()
+        await greet()
+    }
+
+    private static func giveUp(_ conflict: UplinkConflict, _ installation: inout Installation) -> Bool {
+        guard case .foreign(let lane, let plan, _) = conflict else { return false }
+        return installation.giveUp(plan: plan, of: lane)
+    }
+
+    // MARK: Parts
+
+    private static func makeUplink(
+        _ settings: EdgeSettings, _ gateway: EdgeGateway, _ installation: Installation, store: any ObjectStore,
+        announcer: (any Announcer)?, _ pacer: UplinkPacer<ContinuousClock>, _ box: RunnerBox, _ logger: Logger
+    ) throws -> Uplink<ContinuousClock> {
+        guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else {
+            throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
+        }
+        let lanes = gateway.lanes.enumerated().map { index, lane in
+            Uplink<ContinuousClock>.Lane(
+                source: lane.log, settings: settings.uplink.lane(lane.settings.uplinkInterval, priority: index))
+        }
+        return Uplink(
+            identity: identity, lanes: lanes, store: store, announcer: announcer,
+            permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
+            random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer,
+            onConflict: { box.runner?.conflicts($0) })
+    }
+
+    private static func uploads(_ gateway: EdgeGateway) -> [String: UploadState] {
+        Dictionary(
+            gateway.lanes.map { ($0.settings.name, $0.log.uploadState) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Empty: the installation is bound to no machine.
+    private static func machine(_ setting: String) -> String {
+        switch setting {
+        case "none": ""
+        case "auto": MachineFingerprint.read()
+        default: MachineFingerprint.read([setting])
+        }
+    }
+
+    private static func makeClient() -> HTTPClient {
+        var configuration = HTTPClient.Configuration(
+            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(
+            eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
+    }
+}
+
+/// From an uplink and its announcer back to who runs them.
+private final class RunnerBox: Sendable {
+    private let target = Mutex<WeakRunner>(WeakRunner())
+    var runner: UplinkRunner? {
+        get { target.withLock { $0.runner } }
+        set { target.withLock { $0.runner = newValue } }
+    }
+}
+
+private struct WeakRunner {
+    weak var runner: UplinkRunner?
+}
+
+private func hostName() -> String {
+    var bytes = [CChar](repeating: 0, count: 256)
+    guard gethostname(&bytes, bytes.count - 1) == 0 else { return "unknown" }
+    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+extension UplinkSettings {
+    fileprivate func lane(_ interval: Duration, priority: Int) -> LaneUplinkSettings {
+        LaneUplinkSettings(
+            upload: LaneUploadSettings(
+                flushInterval: interval, sizing: ObjectSizing.Limits(liveBytesMax: objectBytes)),
+            priority: priority)
+    }
+}
