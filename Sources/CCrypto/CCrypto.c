@@ -34,10 +34,13 @@ cairn_gcm *cairn_gcm_new(const void *key, int seals) {
 void cairn_gcm_free(cairn_gcm *gcm) { EVP_CIPHER_CTX_free(context(gcm)); }
 
 int cairn_gcm_begin(cairn_gcm *gcm, const void *nonce, const void *bound, size_t bound_size) {
+    return EVP_CipherInit_ex(context(gcm), NULL, NULL, NULL, nonce, -1) == 1 && cairn_gcm_bind(gcm, bound, bound_size);
+}
+
+int cairn_gcm_bind(cairn_gcm *gcm, const void *bound, size_t size) {
     int written = 0;
-    if (bound_size > INT_MAX) return 0;
-    if (EVP_CipherInit_ex(context(gcm), NULL, NULL, NULL, nonce, -1) != 1) return 0;
-    return bound_size == 0 || EVP_CipherUpdate(context(gcm), NULL, &written, bound, (int)bound_size) == 1;
+    if (size > INT_MAX) return 0;
+    return size == 0 || EVP_CipherUpdate(context(gcm), NULL, &written, bound, (int)size) == 1;
 }
 
 int cairn_gcm_update(cairn_gcm *gcm, const void *in, size_t size, void *out) {

@@ -24,6 +24,12 @@ struct GCMCipher: ~Copyable {
         precondition(done == 1, "libcrypto refused to begin a message")
     }
 
+    /// More bytes that are checked with the message and not stored; before the first ``update(_:into:)``.
+    func bind(_ bytes: UnsafeRawBufferPointer) {
+        let done = cairn_gcm_bind(context, bytes.baseAddress, bytes.count)
+        precondition(done == 1, "libcrypto refused to bind \(bytes.count) bytes")
+    }
+
     /// The next bytes of the message, as many out as in.
     func update(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer) {
         let done = cairn_gcm_update(context, input.baseAddress, input.count, output)

@@ -57,8 +57,9 @@ public struct KeyRing: Sendable {
 
 /// A data key under a site key: nonce, wrapped key, tag.
 ///
-/// The nonce is random: a site key may wrap 2^32 data keys before that becomes a risk (SP 800-38D, 8.3), which at a thousand
-/// objects a second takes 49 days, at one a second 136 years. `cairn key rotate` starts anew.
+/// The nonce is as good as random, and another one for every data key (``ObjectSecret``): a site key may wrap 2^32 data keys before that
+/// becomes a risk (SP 800-38D, 8.3), which at a thousand objects a second takes 49 days, at one a second 136 years. `cairn key rotate`
+/// starts anew.
 public struct Envelope: Sendable, Equatable {
     public static let sizeBytes = GCMCipher.nonceBytes + SecretKey.sizeBytes + GCMCipher.tagBytes
     public let bytes: [UInt8]
@@ -72,10 +73,9 @@ public struct Envelope: Sendable, Equatable {
     private init(made: [UInt8]) { bytes = made }
 
     /// Wraps `dataKey`. It opens again only with the same `bound`.
-    static func seal(_ dataKey: SecretKey, under key: SecretKey, bound: [UInt8]) -> Envelope {
-        var bytes = [UInt8](repeating: 0, count: sizeBytes)
+    static func seal(_ dataKey: SecretKey, under key: SecretKey, nonce: [UInt8], bound: [UInt8]) -> Envelope {
+        var bytes = nonce + [UInt8](repeating: 0, count: sizeBytes - nonce.count)
         bytes.withUnsafeMutableBytes { out in
-            Randomness.fill(UnsafeMutableRawBufferPointer(rebasing: out[..<GCMCipher.nonceBytes]))
             let cipher = GCMCipher(key, .seal)
             cipher.begin(nonce: GCMNonce(out[..<GCMCipher.nonceBytes]), bound: bound)
             guard let wrapped = out.baseAddress?.advanced(by: GCMCipher.nonceBytes) else { return }

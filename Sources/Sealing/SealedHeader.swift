@@ -28,11 +28,14 @@ public struct SealedHeader: Sendable, Equatable {
     }
 
     /// Makes the header of a new object and the data key for its chunks.
-    static func make(layout: SealedLayout, name: String, ring: KeyRing) -> (header: SealedHeader, dataKey: SecretKey) {
-        let (key, dataKey) = (ring.first, SecretKey.random())
+    static func make(
+        _ pieces: [ByteBuffer], layout: SealedLayout, name: String, ring: KeyRing
+    ) -> (header: SealedHeader, dataKey: SecretKey) {
+        let key = ring.first
+        let secret = ObjectSecret(pieces, layout: layout, name: name, key: key.secret)
         let bound = bound(prefix(keyID: key.id, layout: layout), name: name)
-        let envelope = Envelope.seal(dataKey, under: key.secret, bound: bound)
-        return (SealedHeader(keyID: key.id, layout: layout, envelope: envelope), dataKey)
+        let envelope = Envelope.seal(secret.dataKey, under: key.secret, nonce: secret.nonce, bound: bound)
+        return (SealedHeader(keyID: key.id, layout: layout, envelope: envelope), secret.dataKey)
     }
 
     /// The data key. `name` is the one of the object's making, so that no object can take the place of another.

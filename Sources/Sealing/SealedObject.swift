@@ -20,14 +20,15 @@ public struct SealedObject: Sendable {
         self.dataKey = dataKey
     }
 
-    /// Seals the bytes of `pieces`, one after the other, with a key of their own: the same bytes are sealed differently every time.
+    /// Seals the bytes of `pieces`, one after the other, with a key of their own. The same bytes under the same name
+    /// give the same sealed bytes, while the first key of the ring is the same.
     ///
-    /// A data key is used in this one call, and no chunk's number twice in it: so no nonce comes again.
+    /// Other bytes have another data key, and no chunk's number comes twice in an object: so no nonce serves two messages.
     public static func seal(
         _ pieces: [ByteBuffer], name: String, ring: KeyRing, chunkBytes: Int = SealedLayout.chunkBytesDefault
     ) -> (bytes: ByteBuffer, object: SealedObject) {
         let layout = SealedLayout(plainBytes: pieces.reduce(0) { $0 + $1.readableBytes }, chunkBytes: chunkBytes)
-        let (header, dataKey) = SealedHeader.make(layout: layout, name: name, ring: ring)
+        let (header, dataKey) = SealedHeader.make(pieces, layout: layout, name: name, ring: ring)
         var sealed = ByteBufferAllocator().buffer(capacity: layout.sealedBytes)
         sealed.writeBytes(header.bytes)
         sealed.writeWithUnsafeMutableBytes(minimumWritableBytes: layout.sealedBytes - header.bytes.count) { out in

@@ -106,7 +106,7 @@ struct SealedObjectTests {
     @Test("chunks in another order are found, and so are chunks of another object")
     func reordering() throws {
         let (sealed, object) = SealedObject.seal([plain(4096)], name: "k", ring: keys, chunkBytes: 1024)
-        let (other, _) = SealedObject.seal([plain(4096)], name: "k", ring: keys, chunkBytes: 1024)
+        let (other, _) = SealedObject.seal([plain(4096, seed: 2)], name: "k", ring: keys, chunkBytes: 1024)
         let (bytes, foreign) = (Array(sealed.readableBytesView), Array(other.readableBytesView))
         func chunk(_ index: Int, of bytes: [UInt8]) -> [UInt8] {
             Array(bytes[object.layout.sealedRange(of: index..<index + 1)])
@@ -128,12 +128,40 @@ struct SealedObjectTests {
         #expect(found == .damaged(part: "the envelope of its key (a)"))
     }
 
-    @Test("the same bytes are sealed differently every time")
+    @Test("the same bytes under the same name are sealed alike, however they lie in memory")
+    func repeatable() {
+        let body = plain(5000)
+        let (first, _) = SealedObject.seal([body], name: "k", ring: keys, chunkBytes: 1024)
+        for cut in [0, 1, 15, 16, 17, 1024, 4999] {
+            let pieces = [body.getSlice(at: 0, length: cut)!, body.getSlice(at: cut, length: 5000 - cut)!]
+            #expect(SealedObject.seal(pieces, name: "k", ring: keys, chunkBytes: 1024).bytes == first, "cut at \(cut)")
+        }
+    }
+
+    @Test("any other bit, size, name, chunk size or site key gives another data key and another nonce of the envelope")
     func freshKeys() {
-        let (first, _) = SealedObject.seal([plain(100)], name: "k", ring: keys)
-        let (second, _) = SealedObject.seal([plain(100)], name: "k", ring: keys)
-        #expect(first.getSlice(at: 128, length: 100) != second.getSlice(at: 128, length: 100))
-        #expect(first.getSlice(at: 64, length: 60) != second.getSlice(at: 64, length: 60))
+        let body = plain(200)
+        var variants: [(pieces: [ByteBuffer], name: String, chunk: Int, ring: KeyRing)] = [
+            ([body], "k", 1024, keys), ([body], "l", 1024, keys), ([body], "", 1024, keys), ([body], "k", 2048, keys),
+            ([body], "k", 1024, ring("a", "b")), ([], "k", 1024, keys),
+            ([ByteBuffer(repeating: 0, count: 1)], "k", 1024, keys),
+            ([ByteBuffer(repeating: 0, count: 16)], "k", 1024, keys),
+            ([ByteBuffer(repeating: 0, count: 17)], "k", 1024, keys),
+        ]
+        for bit in 0..<200 * 8 {
+            let changed = ByteBuffer(bytes: Array(body.readableBytesView).flipping(bit))
+            variants.append(([changed], "k", 1024, keys))
+        }
+        var (secrets, nonces) = (Set<[UInt8]>(), Set<[UInt8]>())
+        for variant in variants {
+            let size = variant.pieces.reduce(0) { $0 + $1.readableBytes }
+            let secret = ObjectSecret(
+                variant.pieces, layout: SealedLayout(plainBytes: size, chunkBytes: variant.chunk), name: variant.name,
+                key: variant.ring.first.secret)
+            #expect(secrets.insert(secret.dataKey.bytes).inserted)
+            #expect(nonces.insert(secret.nonce).inserted)
+        }
+        #expect(secrets.count == variants.count && nonces.isDisjoint(with: secrets))
     }
 
     @Test("nothing of the plain bytes is in the sealed ones")

@@ -59,7 +59,7 @@ struct SealedUplinkTests {
     }
 
     @Test(
-        "a repeated PUT of the same object counts as done, although its bytes differ",
+        "a repeated PUT of the same object counts as done",
         arguments: [
             StoreFault.timeoutAfterSuccess, .failAfterEffect(.unavailable), .ownObjectExists,
         ])

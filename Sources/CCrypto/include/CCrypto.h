@@ -15,6 +15,8 @@ cairn_gcm *cairn_gcm_new(const void *key, int seals);
 void cairn_gcm_free(cairn_gcm *gcm);
 /* Begins a message; `nonce` has 12 bytes. All return 1 on success. */
 int cairn_gcm_begin(cairn_gcm *gcm, const void *nonce, const void *bound, size_t bound_size);
+/* More bytes to bind, before the first of the message. */
+int cairn_gcm_bind(cairn_gcm *gcm, const void *bound, size_t size);
 /* As many bytes out as in; may be called again for what follows, and in place. */
 int cairn_gcm_update(cairn_gcm *gcm, const void *in, size_t size, void *out);
 /* Ends a message. `tag` has 16 bytes: written when sealing; when opening, 0 is the answer if it does not fit the bytes. */

@@ -8,8 +8,8 @@ import Synchronization
 ///   any time.
 /// - Sizes and ranges are those of the plain bytes, save one: a listing gives the stored size of an object that this store has not
 ///   read or written lately.
-/// - Two `put` of the same bytes store different bytes under keys of their own. What is compared is what opens, so an
-///   object put again after a crash meets itself: see ``ObjectStore/put(_:_:ifAbsent:)-swift.method``.
+/// - Two `put` of the same bytes under the same key store the same bytes, so an upload in parts goes on after a restart. What callers
+///   compare is what opens, so an object put again after a rotation of the site key meets itself too.
 /// - Errors: `.invalid` for an object whose key is missing, whose version is newer, or which was read twice and is not what was
 ///   sealed; `.corrupt` never for these, because another try will not help.
 /// - Cost: a `get` of a range asks for the header first unless it is known; headers of the last ``headersMax`` objects are.

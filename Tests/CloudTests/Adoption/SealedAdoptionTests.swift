@@ -29,7 +29,7 @@ struct SealedAdoptionTests {
     func adopts() async throws {
         let (siteKeys, cloudKeys) = (try Keys("site"), try Keys("cloud"))
         try cloudKeys.add(siteKeys)
-        try await BrokerWorld.run(around: { cloudKeys.sealed($0) }) { world in
+        try await BrokerWorld.run(around: cloudKeys.sealed) { world in
             let site = SiteObjects()
             try await site.put(1, into: siteKeys.sealed(world.memory))
             try await site.put(2, into: world.memory)
@@ -47,7 +47,7 @@ struct SealedAdoptionTests {
     @Test("a missing key sets the object aside with its name; once the key is there it goes on")
     func missingKey() async throws {
         let (siteKeys, cloudKeys) = (try Keys("site"), try Keys("cloud"))
-        try await BrokerWorld.run(around: { cloudKeys.sealed($0) }) { world in
+        try await BrokerWorld.run(around: cloudKeys.sealed) { world in
             let site = SiteObjects()
             try await site.put(1, into: siteKeys.sealed(world.memory))
             let report = await world.broker.adopter.adopt(key: site.key(1))
