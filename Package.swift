@@ -80,7 +80,8 @@ let package = Package(
         + module("GNSS", [nioCore])
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
-        + module("ObjectStore", ["CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("Sealing", ["CCrypto", "CChecksum", nioCore])
+        + module("ObjectStore", ["Sealing", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
         + module("SiteAuthority", ["CCrypto", nioCore])
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
@@ -89,7 +90,7 @@ let package = Package(
                 "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "KafkaProtocol", "CZstd", "CChecksum",
                 nioCore, nioHTTP1,
                 httpClient, logging,
-            ])
+            ], tests: ["Sealing"])
         + module(
             "Edge",
             [
@@ -101,7 +102,7 @@ let package = Package(
             "Cloud",
             [
                 "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
-                "SiteAuthority",
+                "Sealing", "SiteAuthority",
                 "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
         + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
@@ -109,7 +110,8 @@ let package = Package(
             .executableTarget(
                 name: "Appliance",
                 dependencies: [
-                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "SiteAuthority",
+                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
+                    "SiteAuthority",
                     "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser,
                     configuration, lifecycle, unixSignals,
                     logging,

@@ -83,6 +83,7 @@ public struct ObjectInfo: Sendable, Equatable {
 /// One object of a listing.
 public struct ListedObject: Sendable, Equatable {
     public var key: String
+    /// Of a sealed object that ``SealedStore`` has not met yet: what is stored, a little more than can be read.
     public var sizeBytes: Int
     /// Milliseconds since 1970-01-01 UTC by the store's clock, where the store says it.
     public var lastModifiedMs: Int64?

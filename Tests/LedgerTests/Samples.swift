@@ -230,7 +230,7 @@ let sampleRecords: [LedgerRecord] = [
                             topic: "t", partition: 1, firstLocalOffset: 7, lastLocalOffset: 9, recordCount: 3,
                             batchCount: 1, sizeBytes: 99, firstWallMs: 5, lastWallMs: 6, cloudOffset: 4)
                     ], rest: SiteGapRest(partitionCount: 2, totals: SiteGapTotals(records: 8)))
-            ], nowMs: 9))
+            ], nowMs: 9)),
 ]
 
 private let samplePlacement = PlacedObject(

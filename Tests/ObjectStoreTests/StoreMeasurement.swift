@@ -60,6 +60,12 @@ struct StoreMeasurement {
         try await run("directory", DirectoryStore(root: directory.path))
     }
 
+    @Test("sealing alone, against the same memory store without it")
+    func sealed() async throws {
+        try await run("memory", MemoryStore())
+        try await run("memory, sealed", SealedStore(MemoryStore(), keys: TestKeys("a").live()))
+    }
+
     @Test("S3 store against the stub, whose thread is not counted", arguments: [nil, 0])
     func s3(signedPayloadBytesMax: Int?) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)

@@ -21,12 +21,18 @@ final class Harness {
     var settings: LaneUplinkSettings
     private var seed: UInt64 = 1
     private(set) var uplink: LaneUplink<ManualClock>
+    /// What each process puts around the store.
+    private let around: (any ObjectStore) -> any ObjectStore
 
-    init(_ script: FaultScript = FaultScript(), settings: LaneUplinkSettings = .test) {
+    init(
+        _ script: FaultScript = FaultScript(), settings: LaneUplinkSettings = .test,
+        around: @escaping (any ObjectStore) -> any ObjectStore = { $0 }
+    ) {
+        self.around = around
         let clock = clock
         faulty = FaultyStore(memory, script) { try await clock.sleep(for: $0) }
         self.settings = settings
-        uplink = Self.make(lane, faulty, cloud, clock, settings, seed: 0)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: 0)
     }
 
     private(set) var pacer: UplinkPacer<ManualClock>?
@@ -40,7 +46,7 @@ final class Harness {
     /// The process is killed and started again: all that is left is the lane and the store.
     func restart() {
         seed += 1
-        uplink = Self.make(lane, faulty, cloud, clock, settings, seed: seed, pacer: pacer)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: seed, pacer: pacer)
     }
 
     /// Takes steps, and sleeps when told to, until there is nothing left to do or `stepsMax` steps were taken.
@@ -87,7 +93,9 @@ final class Harness {
 
     /// Every object in the store is whole, their sequences and ranges follow each other, and their records are exactly
     /// those appended to the lane, once and in order.
-    func checkStore(sourceLocation: SourceLocation = #_sourceLocation) throws {
+    func checkStore(
+        _ contents: [String: ByteBuffer]? = nil, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
         var expected: [String: [PlacedRecord]] = [:]
         for batch in lane.batches {
             expected["\(batch.topic)/\(batch.partition)", default: []] += try Batches.records(batch.batch).map {
@@ -96,7 +104,7 @@ final class Harness {
         }
         var found: [String: [PlacedRecord]] = [:]
         var nextLSN: UInt64 = 1
-        for (index, (key, object)) in memory.contents.sorted(by: { $0.key < $1.key }).enumerated() {
+        for (index, (key, object)) in (contents ?? memory.contents).sorted(by: { $0.key < $1.key }).enumerated() {
             let footer = try ObjectReader.verify(object: object)
             #expect(key == Self.key(UInt64(index + 1)), sourceLocation: sourceLocation)
             #expect(footer.header.key == key, sourceLocation: sourceLocation)

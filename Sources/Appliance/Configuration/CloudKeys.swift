@@ -1,6 +1,7 @@
 /// What a cloud node (`cairn cloud`) may be told.
 enum CloudKeys {
-    static let all: [SettingKey] = general + sites + kafka + data + CommonKeys.store + CommonKeys.log
+    static let all: [SettingKey] =
+        general + sites + kafka + data + CommonKeys.store + CommonKeys.encryption + CommonKeys.log
 
     private static let general: [SettingKey] = [
         SettingKey("data-dir", .text, "", "Directory of the ledger. Required."),

@@ -35,6 +35,7 @@ struct CloudSettings: Sendable {
     var presignValid: Duration
     var adminToken: String?
     var store: StoreSettings?
+    var encryption: EncryptionSettings
     var log: LogSettings
 
     /// - Parameter prefix: `cloud.` where the settings stand under a role, as in `cairn up`.
@@ -75,6 +76,7 @@ struct CloudSettings: Sendable {
         }
         adminToken = reader.optionalText(prefix + "http.admin-token")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
+        encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
     }
 }

@@ -10,7 +10,7 @@ enum EdgeKeys {
     /// With the settings of the lanes that `lanes.names` lists.
     static func all(lanes: [String]) -> [SettingKey] {
         general + listeners + [laneNames] + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
-            + CommonKeys.log
+            + CommonKeys.encryption + CommonKeys.log
     }
 
     static let laneNames = SettingKey(
@@ -133,5 +133,14 @@ enum CommonKeys {
         SettingKey("store.access-key", .text, "", "S3 access key id."),
         SettingKey("store.secret-key", .secret, "", "S3 secret access key; better in the environment than here."),
         SettingKey("store.session-token", .secret, "", "S3 session token of temporary credentials."),
+    ]
+
+    static let encryption: [SettingKey] = [
+        SettingKey(
+            "encryption.key-file", .text, "",
+            "Keys of 'cairn key'; credential:NAME is one of systemd's. Turns encryption at rest on. Empty: off."),
+        SettingKey(
+            "encryption.objects", .flag, "true",
+            "With a key file: seal new objects. Off: only open those that are sealed."),
     ]
 }

@@ -15,6 +15,7 @@ struct EdgeSettings: Sendable {
     var wal: WALSettings
     var uplink: UplinkSettings
     var store: StoreSettings?
+    var encryption: EncryptionSettings
     /// Nil: the store is used with keys.
     var presignAhead: Int?
     var log: LogSettings
@@ -58,6 +59,7 @@ struct EdgeSettings: Sendable {
                 reader.refuse("store.mode", "presigned needs an s3:// store")
             }
         }
+        encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
     }
 

@@ -11,7 +11,7 @@ enum UpKeys {
                 "Least severe line that is written."),
             SettingKey(
                 "log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
-        ] + role("edge", EdgeKeys.all(lanes: lanes), defaults: edgeDefaults)
+        ] + CommonKeys.encryption + role("edge", EdgeKeys.all(lanes: lanes), defaults: edgeDefaults)
             + role("cloud", CloudKeys.all, defaults: cloudDefaults)
     }
 
@@ -24,6 +24,7 @@ enum UpKeys {
 
     private static func role(_ name: String, _ keys: [SettingKey], defaults: [String: String]) -> [SettingKey] {
         keys.filter { !shared.contains($0.name) && !$0.name.hasPrefix("store.") }
+            .filter { !$0.name.hasPrefix("encryption.") }
             .map { $0.under(name, fallback: defaults[$0.name]) }
     }
 }

@@ -9,7 +9,7 @@ enum CloudConsole {
         ConsoleContent(
             page: { page(role.broker.status()) },
             metrics: { metrics(role.broker.status()) + refused(role.broker.sites) },
-            problems: { role.broker.status(topicsMax: 0).problems },
+            problems: { role.problems },
             endpoints: [CloudAnnounce.endpoint(role)] + SiteEndpoints.all(role),
             gaps: { site, lane in
                 GapReport(role.broker.adopter.lanes(), site: site, lane: lane).json

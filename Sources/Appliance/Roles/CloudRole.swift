@@ -7,6 +7,7 @@ import Ledger
 import Logging
 import NIOCore
 import NIOPosix
+import Sealing
 import ServiceLifecycle
 import Synchronization
 import Uplink
@@ -18,6 +19,7 @@ final class CloudRole: Service {
     private let ledger: Ledger
     private let listener: KafkaListener
     let store: OpenedStore
+    private let keys: LiveKeyRing?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
 
@@ -29,19 +31,23 @@ final class CloudRole: Service {
         try FileManager.default.createDirectory(atPath: settings.dataDirectory, withIntermediateDirectories: true)
         let log = try SQLiteFencedLog(path: settings.dataDirectory + "/ledger.sqlite")
         let ledger = try await Ledger.open(log: log, logger: logger)
+        let keys = try settings.encryption.keys()
         let broker = try await CloudBroker.open(
-            configuration: settings.broker, ledger: ledger, store: store,
+            configuration: settings.broker, ledger: ledger,
+            store: settings.encryption.store(around: store, keys),
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
-        return CloudRole(settings, broker, ledger, store, logger)
+        return CloudRole(settings, broker, ledger, store, keys, logger)
     }
 
     private init(
-        _ settings: CloudSettings, _ broker: CloudBroker, _ ledger: Ledger, _ store: OpenedStore, _ logger: Logger
+        _ settings: CloudSettings, _ broker: CloudBroker, _ ledger: Ledger, _ store: OpenedStore, _ keys: LiveKeyRing?,
+        _ logger: Logger
     ) {
         self.settings = settings
         self.broker = broker
         self.ledger = ledger
         self.store = store
+        self.keys = keys
         self.logger = logger
         var configuration = KafkaListenerConfiguration(
             host: settings.kafka.listen?.host ?? "127.0.0.1", port: settings.kafka.listen?.port ?? 0)
@@ -118,6 +124,13 @@ final class CloudRole: Service {
             await group.next()
             group.cancelAll()
         }
+    }
+
+    /// Sentences about what an operator should look at.
+    var problems: [String] {
+        var problems = broker.status(topicsMax: 0).problems
+        if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
+        return problems
     }
 
     /// Takes an announcement: what the caller says is a hint, the store is asked.

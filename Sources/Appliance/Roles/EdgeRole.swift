@@ -4,6 +4,7 @@ import KafkaListener
 import Logging
 import NIOCore
 import NIOPosix
+import Sealing
 import ServiceLifecycle
 import SharedObject
 import Synchronization
@@ -16,6 +17,7 @@ final class EdgeRole: Service {
     let gateway: EdgeGateway
     private let uplink: UplinkRunner?
     private let store: OpenedStore?
+    private let keys: LiveKeyRing?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
     /// How commands reach this process; nil without a console or where the file could not be written.
@@ -49,6 +51,7 @@ final class EdgeRole: Service {
         self.settings = settings
         self.gateway = gateway
         self.store = store
+        keys = try settings.encryption.keys()
         self.logger = logger
         control = settings.http.flatMap { http in
             do {
@@ -61,7 +64,8 @@ final class EdgeRole: Service {
         uplink =
             if settings.uplink.enabled, let store {
                 try UplinkRunner(
-                    settings, gateway, store: store, announcer: announcer, grants: store.grants, logger: logger)
+                    settings, gateway, store: settings.encryption.store(around: store, keys), announcer: announcer,
+                    grants: store.grants, logger: logger)
             } else { nil }
     }
 
@@ -167,6 +171,7 @@ final class EdgeRole: Service {
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
+        if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
         return problems
     }
 

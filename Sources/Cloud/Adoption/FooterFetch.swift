@@ -1,5 +1,6 @@
 import NIOCore
 import ObjectStore
+import Sealing
 public import SharedObject
 
 /// Why a site object cannot be adopted as it is.
@@ -78,7 +79,7 @@ struct FooterFetch {
             let outcome: FooterOutcome
             do {
                 outcome = try ObjectReader.footer(tail: tail, objectSizeBytes: sizeBytes)
-            } catch { throw .flaw(.format(error)) }
+            } catch { throw .flaw(await flaw(error, key.key)) }
             switch outcome {
             case .complete(let footer):
                 if let field = foreignField(footer.header, key) { throw .flaw(.foreignHeader(field: field)) }
@@ -87,6 +88,15 @@ struct FooterFetch {
             }
         }
         throw .flaw(.format(.truncated(part: "footer", neededBytes: tailBytes, availableBytes: sizeBytes)))
+    }
+
+    /// A sealed object looks like any other file to a node without keys: say what is missing.
+    private func flaw(_ error: ObjectFormatError, _ key: String) async -> AdoptionFlaw {
+        guard case .notAnObject = error, let start = try? await store.get(key, range: 0..<SealedHeader.sizeBytes),
+            SealedHeader.isSealed(start: start) == true
+        else { return .format(error) }
+        let keyID = (try? SealedHeader.decode(start))?.keyID
+        return .unreadable("sealed with key \(keyID ?? "(damaged)"), and this node has no encryption.key-file")
     }
 
     private func foreignField(_ header: ObjectHeader, _ key: SiteObjectKey) -> String? {

@@ -56,6 +56,7 @@ final class BrokerWorld: Sendable {
     static func run(
         _ configuration: CloudConfiguration = settings(), memory: MemoryStore = MemoryStore(),
         log: MemoryFencedLog = MemoryFencedLog(), script: FaultScript = FaultScript(),
+        around: @Sendable (any ObjectStore) -> any ObjectStore = { $0 },
         _ body: @Sendable @escaping (BrokerWorld) async throws -> Void
     ) async throws {
         let wall = WallNow()
@@ -64,7 +65,7 @@ final class BrokerWorld: Sendable {
         let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let world = CloudWorld(wallMs: { wall.ms })
         let broker = try await CloudBroker.open(
-            configuration: configuration, ledger: ledger, store: store, world: world,
+            configuration: configuration, ledger: ledger, store: around(store), world: world,
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet)
         let subject = BrokerWorld(memory, store, log, ledger, broker, wall)
         defer { subject.closed.succeed() }
