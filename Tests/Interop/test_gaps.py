@@ -31,7 +31,7 @@ def test_what_a_full_lane_gives_up_is_told_and_adds_up(launch):
     edge = launch(Edge, weed.settings(), extra=[
         "--lanes-names", "telemetry,critical,standard,bulk", "--lanes-telemetry-topics", "sensor.*", "--lanes-telemetry-quota", "8MiB",
         "--lanes-telemetry-full", "drop-oldest", "--lanes-telemetry-retain", "0B",
-        "--lanes-telemetry-flush", "200ms"])
+        "--lanes-telemetry-flush", "200ms", "--wal-erase-block", "1MiB"])
     weed.kill()
     total = produce(edge, "sensor.gaps", 24_000)
     assert total == 24_000

@@ -102,7 +102,7 @@ def test_a_bundle_makes_a_gateway_and_revoking_ends_it(tmp_path, closed):
     bundle = tmp_path / "quarry.yaml"
     site(closed, "add", "QUARRY", "--topics", "gnss.*,t", "--bundle", str(bundle))
     assert bundle.stat().st_mode & 0o777 == 0o600
-    checked = subprocess.run([BINARY, "config", "check", "edge", bundle], capture_output=True, text=True)
+    checked = cairn("config", "check", "edge", bundle)
     assert checked.returncode == 0, checked.stderr
     # The key is nowhere in the ledger: only the master key makes it.
     digits = key_of(bundle).split(":")[1]
