@@ -11,13 +11,16 @@ public struct ConsoleContent: Sendable {
     public var report: (@Sendable () async -> String)?
     /// What else this role answers.
     public var endpoints: [ConsoleEndpoint]
+    /// JSON of what sites gave up, of one site and lane or of all. Nil: this role knows of none.
+    public var gaps: (@Sendable (_ site: String?, _ lane: String?) -> ByteBuffer)?
     /// What may be asked and ordered under `/v1/`. Nil: nothing.
     public var commands: ConsoleCommands?
 
     public init(
         page: @escaping @Sendable () -> String, metrics: @escaping @Sendable () -> [Metric],
         problems: @escaping @Sendable () -> [String], report: (@Sendable () async -> String)? = nil,
-        endpoints: [ConsoleEndpoint] = [], commands: ConsoleCommands? = nil
+        endpoints: [ConsoleEndpoint] = [], commands: ConsoleCommands? = nil,
+        gaps: (@Sendable (_ site: String?, _ lane: String?) -> ByteBuffer)? = nil
     ) {
         self.commands = commands
         self.page = page
@@ -25,6 +28,7 @@ public struct ConsoleContent: Sendable {
         self.problems = problems
         self.report = report
         self.endpoints = endpoints
+        self.gaps = gaps
     }
 }
 

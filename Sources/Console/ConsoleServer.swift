@@ -25,6 +25,13 @@ public struct ConsoleServer: Service {
         let router = Router(context: ConsoleContext.self)
         addReading(to: router)
         for endpoint in content.endpoints { add(endpoint, to: router) }
+        if let gaps = content.gaps {
+            router.get("/v1/gaps") { request, _ in
+                let query = request.uri.queryParameters
+                let body = gaps(query["site"].map(String.init), query["lane"].map(String.init))
+                return Self.response(body, type: "application/json", status: .ok)
+            }
+        }
         if let commands = content.commands { addCommands(commands, to: router) }
         let application = Application(
             router: router,

@@ -34,12 +34,15 @@ public final class EdgeGateway: Sendable {
         var phase = Phase.open
         var kafka: KafkaListener?
         var intakes: [any IntakeListener] = []
+        /// Looks for data that has become too old.
+        var ageing: RepeatedTask?
     }
 
     private let group: any EventLoopGroup
     private let pool: NIOThreadPool
     private let groups: GroupService
     private let groupOffsets: LocalGroupOffsets
+    private let clock: any WallClock
     private let logger: Logger
     private let configuredLanes: Int
     private let state = Mutex(State())
@@ -89,6 +92,7 @@ public final class EdgeGateway: Sendable {
             lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
             batchBytesMax: configuration.kafka.batchBytesMax)
         let lanes = set.lanes
+        if let newestMs = lanes.compactMap(\.newestBelievedMs).max() { clock.learn(notBeforeMs: newestMs) }
         let groups = GroupService(configuration: configuration.kafka.groups, timerLoop: group.next())
         let groupOffsets = LocalGroupOffsets(
             path: configuration.root + "/groups.sqlite", topics: topics, clock: clock, logger: logger
@@ -110,6 +114,7 @@ public final class EdgeGateway: Sendable {
                     groups: groups, offsets: groupOffsets,
                     directory: EdgeCoordinator(configuration: configuration.kafka), memberID: Self.memberID)))
         self.group = group
+        self.clock = clock
         self.pool = pool
         self.logger = logger
         self.configuredLanes = set.configuredCount
@@ -133,11 +138,24 @@ public final class EdgeGateway: Sendable {
         do {
             try await kafka?.start()
             for intake in intakes { try await intake.start() }
+            beginAgeing()
         } catch {
             await stopListeners(kafka, intakes)
             state.withLock { $0 = State() }
             throw error
         }
+    }
+
+    /// Once a second, lanes with a limit by age give up what is beyond it, whether or not anything comes in.
+    private func beginAgeing() {
+        let aged = lanes.filter { $0.settings.quotaAge != nil }
+        guard !aged.isEmpty else { return }
+        let task = group.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [clock] _ in
+            let now = clock.read()
+            let isTrusted = now.quality.rawValue >= ClockQuality.synchronized.rawValue
+            for lane in aged { lane.log.expire(nowNs: now.monotonicNs, wallMs: isTrusted ? now.wallMs : nil) }
+        }
+        state.withLock { $0.ageing = task }
     }
 
     /// Stops intake, answers what is in flight, makes everything taken durable, closes the lanes. Idempotent.
@@ -149,6 +167,7 @@ public final class EdgeGateway: Sendable {
         guard before.phase != .closed else { return }
         // Parked joins would hold the listener up.
         groups.stop()
+        before.ageing?.cancel()
         await stopListeners(before.kafka, before.intakes)
         await groupOffsets.close()
         let lanes = lanes

@@ -129,6 +129,16 @@ public struct LaneFacts: Sendable, Equatable {
     public var gapCount: Int64
     public var missingLSNs: UInt64
     public var recentGaps: [LaneGap]
+    /// What the site told as missing: the newest gaps, oldest first, and sums over all by reason.
+    public var gaps: [AdoptedGap]
+    public var gapTotals: [UInt8: SiteGapTotals]
+}
+
+/// A gap with the object that told of it.
+public struct AdoptedGap: Sendable, Equatable {
+    public var gap: SiteGap
+    public var sequence: UInt64
+    public var adoptedMs: Int64
 }
 
 public struct LaneGap: Sendable, Equatable {

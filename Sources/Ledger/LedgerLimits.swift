@@ -10,6 +10,10 @@ public enum LedgerLimits {
     /// Byte positions inside objects are kept in 32 bits.
     public static let objectSizeBytesMax = Int64(UInt32.max)
     public static let runsPerObjectMax = 100_000
+    public static let gapsPerObjectMax = 1_024
+    public static let gapItemsPerObjectMax = 10_000
+    /// Of records, batches or bytes in one item of a gap.
+    public static let lostCountMax: Int64 = 1 << 48
     public static let forgottenPerRunMax = 100_000
     public static let stampsPerRunMax = 10_000
     public static let producerIDsPerRequestMax = 100_000

@@ -247,6 +247,8 @@ extension LedgerRecord {
         switch self {
         case .objectCommitted(let record): record.object.estimatedBytes
         case .siteObjectAdopted(let record): record.object.estimatedBytes + 64
+        case .siteGapsNoted(let record):
+            record.gaps.reduce(64) { $1.items.reduce($0 + 48) { $0 + 64 + $1.topic.utf8.count } }
         case .topicCreated(let record): 64 + record.topic.configs.count * 32
         case .topicConfigsSet(let record): 32 + record.configs.count * 32
         case .groupOffsetsCommitted(let record): record.items.reduce(32) { $0 + 16 + $1.metadata.utf8.count }

@@ -3,10 +3,12 @@ import NIOCore
 extension ObjectFooter {
     /// Bytes of footer and trailer together.
     var encodedTailBytes: Int {
-        runs.reduce(8 + header.encodedBytes + 12 + ObjectFormat.trailerBytes) { sum, run in
+        runs.reduce(8 + header.encodedBytes + 12 + ObjectFormat.trailerBytes + gapSectionBytes) { sum, run in
             sum + ObjectFormat.runBytesMin - 1 + run.topic.utf8.count + run.stamps.count * ObjectFormat.stampBytes
         }
     }
+
+    private var gapSectionBytes: Int { gaps.isEmpty ? 0 : gaps.reduce(4) { $0 + $1.encodedBytes } }
 
     /// Appends footer and trailer: the last bytes of the object.
     func encodeTail(into bytes: inout ByteBuffer) {
@@ -16,15 +18,22 @@ extension ObjectFooter {
         bytes.writeInteger(UInt64(objectSizeBytes))
         bytes.writeInteger(UInt32(runs.count))
         for run in runs { run.encode(into: &bytes) }
+        if !gaps.isEmpty {
+            bytes.writeInteger(UInt32(gaps.count))
+            for gap in gaps { gap.encode(into: &bytes) }
+        }
         bytes.writeInteger(UInt64(bytes.writerIndex - start))
-        bytes.writeInteger(ObjectFormat.version)
+        bytes.writeInteger(gaps.isEmpty ? ObjectFormat.versionWithoutGaps : ObjectFormat.version)
         bytes.writeInteger(UInt16(0))
         bytes.writeInteger(bytes.crc32c(at: start, length: bytes.writerIndex - start))
         bytes.writeInteger(ObjectFormat.trailerMagic)
     }
 
     /// Reads a footer whose checksum has been found right. Every field is checked all the same: a writer may be wrong.
-    static func decode(_ bytes: ByteBuffer, objectSizeBytes: Int) throws(ObjectFormatError) -> ObjectFooter {
+    /// `version` is the trailer's.
+    static func decode(
+        _ bytes: ByteBuffer, objectSizeBytes: Int, version: UInt16
+    ) throws(ObjectFormatError) -> ObjectFooter {
         let footerStart = objectSizeBytes - ObjectFormat.trailerBytes - bytes.readableBytes
         var rest = bytes
         guard rest.readInteger(as: UInt64.self) == ObjectFormat.footerMagic else { throw .notAnObject(part: "footer") }
@@ -45,8 +54,15 @@ extension ObjectFooter {
             lowerBound = run.position + run.lengthBytes
             runs.append(run)
         }
+        var footer = ObjectFooter(header: header, runs: runs, objectSizeBytes: objectSizeBytes)
+        if version >= 2 {
+            for _ in 0..<(try reader.count("gap count", bytesEach: ObjectGap.headBytes)) {
+                footer.gaps.append(try ObjectGap.decode(from: &reader))
+            }
+            try footer.checkGaps()
+        }
         try reader.finish()
-        return ObjectFooter(header: header, runs: runs, objectSizeBytes: objectSizeBytes)
+        return footer
     }
 }
 

@@ -22,7 +22,8 @@ extension ObjectHeader {
     func encode(into bytes: inout ByteBuffer) {
         let start = bytes.writerIndex
         bytes.writeInteger(ObjectFormat.headerMagic)
-        bytes.writeInteger(ObjectFormat.version)
+        // The header has not changed since version 1; the trailer says which version the object is of.
+        bytes.writeInteger(ObjectFormat.versionWithoutGaps)
         bytes.writeInteger(kind.rawValue)
         bytes.writeInteger(UInt8(0))
         bytes.writeInteger(UInt32(encodedBytes))

@@ -4,12 +4,15 @@
 public struct ObjectFooter: Sendable, Hashable {
     public var header: ObjectHeader
     public var runs: [Run]
+    /// By rising LSN. Only site objects have any; an object may hold gaps alone.
+    public var gaps: [ObjectGap]
     /// Size of the whole object, trailer included.
     public var objectSizeBytes: Int
 
-    public init(header: ObjectHeader, runs: [Run], objectSizeBytes: Int) {
+    public init(header: ObjectHeader, runs: [Run], gaps: [ObjectGap] = [], objectSizeBytes: Int) {
         self.header = header
         self.runs = runs
+        self.gaps = gaps
         self.objectSizeBytes = objectSizeBytes
     }
 

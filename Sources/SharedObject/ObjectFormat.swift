@@ -3,8 +3,10 @@ import NIOCore
 
 /// Numbers of the on-disk format. The README of this module has the bytes.
 public enum ObjectFormat {
-    /// The version this code writes, and the newest it reads.
-    public static let version: UInt16 = 1
+    /// The newest version this code reads.
+    public static let version: UInt16 = 2
+    /// What is written where the object has nothing that needs a newer one: gaps need version 2.
+    static let versionWithoutGaps: UInt16 = 1
     /// Size of the trailer, the last bytes of every object.
     public static let trailerBytes = 24
     /// The largest footer that is read; a larger one is refused before anything is allocated for it.

@@ -47,7 +47,7 @@ public enum ObjectReader {
         var footer = tail
         footer.moveReaderIndex(to: start)
         footer.moveWriterIndex(to: start + Int(trailer.footerBytes))
-        return .complete(try ObjectFooter.decode(footer, objectSizeBytes: objectSizeBytes))
+        return .complete(try ObjectFooter.decode(footer, objectSizeBytes: objectSizeBytes, version: trailer.version))
     }
 
     /// The header, from the first bytes of an object; 1,084 of them are always enough.
@@ -130,6 +130,7 @@ public enum ObjectReader {
 /// The last 24 bytes of an object.
 private struct Trailer {
     var footerBytes: UInt64
+    var version: UInt16
     var crc32c: UInt32
 
     /// `tail` has at least 24 bytes.
@@ -138,7 +139,7 @@ private struct Trailer {
         bytes.moveReaderIndex(to: tail.writerIndex - ObjectFormat.trailerBytes)
         var reader = FieldReader("trailer", bytes)
         footerBytes = try reader.integer()
-        let version = try reader.integer(UInt16.self)
+        version = try reader.integer(UInt16.self)
         let reserved = try reader.integer(UInt16.self)
         crc32c = try reader.integer()
         guard try reader.integer(UInt64.self) == ObjectFormat.trailerMagic else { throw .notAnObject(part: "trailer") }

@@ -24,6 +24,7 @@ public struct ObjectWriter: Sendable {
     }
 
     public let header: ObjectHeader
+    public let gaps: [ObjectGap]
     public let sizeBytesMax: Int
     /// What the finished object would measure.
     public private(set) var sizeBytes: Int
@@ -31,12 +32,13 @@ public struct ObjectWriter: Sendable {
 
     /// Throws ``ObjectFormatError`` if `header` holds a text over 255 bytes or an empty LSN range.
     public init(
-        header: ObjectHeader, sizeBytesMax: Int = ObjectFormat.objectBytesMax
+        header: ObjectHeader, gaps: [ObjectGap] = [], sizeBytesMax: Int = ObjectFormat.objectBytesMax
     ) throws(ObjectFormatError) {
         try header.validate()
         self.header = header
+        self.gaps = gaps
         self.sizeBytesMax = sizeBytesMax
-        let empty = ObjectFooter(header: header, runs: [], objectSizeBytes: 0)
+        let empty = ObjectFooter(header: header, runs: [], gaps: gaps, objectSizeBytes: 0)
         sizeBytes = header.encodedBytes + empty.encodedTailBytes
     }
 
@@ -90,7 +92,7 @@ public struct ObjectWriter: Sendable {
                 runs.append(write(pending, topic: key.topic, partition: key.partition, into: &body))
             }
         }
-        let footer = ObjectFooter(header: header, runs: runs, objectSizeBytes: sizeBytes)
+        let footer = ObjectFooter(header: header, runs: runs, gaps: gaps, objectSizeBytes: sizeBytes)
         footer.encodeTail(into: &body)
         precondition(body.readableBytes == sizeBytes, "wrote \(body.readableBytes) bytes, planned \(sizeBytes)")
         return (body, footer)

@@ -78,8 +78,13 @@ extension LaneUplink {
     private func gather(from first: UInt64, logBytesMax: Int) -> LaneUpload.Action {
         do {
             let range = try parts.source.gather(from: first, bytesMax: logBytesMax)
-            gathered = range.batches.isEmpty ? nil : range
-            let lastLSN = range.batches.isEmpty ? nil : range.lastLSN
+            // A gap is as good as data: the cloud has to learn of it.
+            let hasGaps =
+                range.lastLSN >= first
+                && !(range.lost.isEmpty && parts.source.gapRecords(from: first, through: range.lastLSN).isEmpty)
+            let isNothing = range.batches.isEmpty && !hasGaps
+            gathered = isNothing ? nil : range
+            let lastLSN = isNothing ? nil : range.lastLSN
             return upload.gathered(lastLSN: lastLSN, isFull: range.isFull, now: now)
         } catch {
             return failed(UploadFailure(log: error, operation: "read log"))
@@ -90,6 +95,9 @@ extension LaneUplink {
         do {
             try await parts.source.recordPlan(plan)
             return upload.planRecorded()
+        } catch .planOutdated {
+            gathered = nil
+            return upload.planOutdated(now: now)
         } catch {
             return failed(UploadFailure(log: error, operation: "record plan"))
         }
@@ -133,11 +141,24 @@ extension LaneUplink {
         var range = try gathered ?? parts.source.gather(plan: plan)
         gathered = nil
         let (logBytes, lostLSNs) = (range.logBytes, range.lostLSNs)
-        let batches = range.batches
+        let gaps = gaps(of: plan, lost: range.lost)
+        var batches = range.batches
         range.batches = []
-        let (body, footer) = try builder.build(plan, batches: batches)
+        // What was read before the plan may have been dropped before it.
+        batches.removeAll { batch in gaps.contains { $0.firstLSN <= batch.lsn && $0.lastLSN >= batch.lsn } }
+        let (body, footer) = try builder.build(plan, batches: batches, gaps: gaps)
         planned = PlannedObject(footer: footer, logBytes: logBytes, lostLSNs: lostLSNs)
         return body
+    }
+
+    /// What the object of `plan` must tell as missing, by rising LSN: recorded gaps, and what cannot be read besides.
+    private func gaps(of plan: UploadPlan, lost: [LSNGap]) -> [GapRecord] {
+        let recorded = parts.source.gapRecords(from: plan.firstLSN, through: plan.lastLSN)
+        let news = lost.filter { gap in
+            !recorded.contains { $0.firstLSN <= gap.lastLSN && $0.lastLSN >= gap.firstLSN }
+        }
+        guard !news.isEmpty else { return recorded }
+        return (recorded + parts.source.describe(lost: news)).sorted { $0.firstLSN < $1.firstLSN }
     }
 
     private func compare(_ plan: UploadPlan) async -> LaneUpload.Action {

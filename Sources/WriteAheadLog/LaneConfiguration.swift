@@ -24,6 +24,19 @@ public struct LaneConfiguration: Sendable, Equatable {
     /// Freed segments kept for reuse.
     public var spareSegmentsMax: Int
     public var engine: EngineChoice
+    /// What a lane at its quota does with new data.
+    public var fullPolicy: FullPolicy
+    /// Data that has waited longer for its upload is dropped; nil keeps it for ever. Needs `FullPolicy.dropOldest`.
+    public var quotaAge: Duration?
+
+    /// What gives way when the lane is full.
+    public enum FullPolicy: String, Sendable, CaseIterable {
+        /// New data is rejected until the uplink has made room.
+        case reject
+        /// The oldest data that is in no plan is given up, and a gap record says so.
+        case dropOldest = "drop-oldest"
+    }
+
     /// The flash's erase block, or a multiple of it: segments are whole multiples. 4096 where it does not matter.
     public var eraseBlockBytes: Int
     public var scrub: Scrub
@@ -66,7 +79,8 @@ public struct LaneConfiguration: Sendable, Equatable {
         commitWindow: Duration = .milliseconds(1), groupBytesMax: Int = 8 << 20, pendingBytesMax: Int = 64 << 20,
         localRetention: LocalRetention = LocalRetention(), producersMax: Int = 8192, partitionsMax: Int = 8192,
         spareSegmentsMax: Int = 2, engine: EngineChoice = .automatic, eraseBlockBytes: Int = Block.sizeBytes,
-        scrub: Scrub = Scrub()
+        scrub: Scrub = Scrub(), fullPolicy: FullPolicy = .reject,
+        quotaAge: Duration? = nil
     ) {
         self.name = name
         self.directory = directory
@@ -80,6 +94,8 @@ public struct LaneConfiguration: Sendable, Equatable {
         self.partitionsMax = partitionsMax
         self.spareSegmentsMax = spareSegmentsMax
         self.engine = engine
+        self.fullPolicy = fullPolicy
+        self.quotaAge = quotaAge
         self.eraseBlockBytes = eraseBlockBytes
         self.scrub = scrub
     }
@@ -92,11 +108,15 @@ extension LaneConfiguration {
     /// Bytes at the end of a segment that only control frames may use, so that uploads can be recorded on a full disk.
     var controlReserveBytes: Int { min(1 << 20, segmentSizeBytes / 16) / Block.sizeBytes * Block.sizeBytes }
 
+    /// Most bytes that the gap records waiting for their upload may take, in memory and in a checkpoint.
+    var gapBytesMax: Int { min(256 << 10, segmentSizeBytes / 32) }
+
     /// Most bytes the checkpoint at the head of a segment can take.
     var checkpointBytesMax: Int {
         partitionsMax * Checkpoint.partitionBytesMax + (producersMax + producersMax / 16 + 1)
             * Checkpoint.producerBytesMax
             + UploadLedger.openPlansMax * Checkpoint.openPlanBytes + 3 * Block.sizeBytes
+            + GapLedger.encodedBytesMax(limitBytes: gapBytesMax)
     }
 
     /// Data is refused above this, so that control frames always still fit under the quota.
@@ -132,6 +152,13 @@ extension LaneConfiguration {
         try demand(producersMax > 0 && partitionsMax > 0, "producersMax and partitionsMax must be above 0")
         try demand(producersMax <= 1 << 20 && partitionsMax <= 1 << 20, "producersMax, partitionsMax: at most 1048576")
         try demand(spareSegmentsMax >= 0, "spareSegmentsMax \(spareSegmentsMax) is negative")
+        try demand(
+            fullPolicy == .reject || quotaBytes >= 4 * segmentSizeBytes,
+            "quotaBytes \(quotaBytes) is below four segments, \(4 * segmentSizeBytes), which dropping the oldest needs")
+        try demand(
+            quotaAge == nil || fullPolicy == .dropOldest,
+            "an age limit needs the policy \(FullPolicy.dropOldest.rawValue)")
+        try demand(quotaAge.map { $0 > .zero } ?? true, "the age limit must be above 0")
         try demand(commitWindow >= .zero && commitWindow <= .seconds(10), "commitWindow is not in 0...10 s")
     }
 }

@@ -14,6 +14,18 @@ public protocol LaneSource: Sendable {
     func recordUploaded(sequence: UInt64, lastLSN: UInt64) async throws(WALError)
     /// `listener` is called on the writer's thread with the new durable LSN after each group; it must not block.
     func addDurableListener(_ listener: @escaping @Sendable (UInt64) -> Void)
+    /// Recorded gaps that lie in the range, wholly or in part. Those in an open plan never change.
+    func gapRecords(from first: UInt64, through last: UInt64) -> [GapRecord]
+    /// What was lost in ranges that `read` could not read, as far as it can be told.
+    func describe(lost gaps: [LSNGap]) -> [GapRecord]
+}
+
+extension LaneSource {
+    public func gapRecords(from first: UInt64, through last: UInt64) -> [GapRecord] { [] }
+
+    public func describe(lost gaps: [LSNGap]) -> [GapRecord] {
+        gaps.map { GapRecord(reason: .unreadable, firstLSN: $0.firstLSN, lastLSN: $0.lastLSN) }
+    }
 }
 
 /// One site object to be: a contiguous range of LSNs under a sequence number, durable before the first PUT.

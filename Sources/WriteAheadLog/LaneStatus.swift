@@ -35,6 +35,10 @@ public struct LaneStatus: Sendable, Equatable {
     /// True while the last write failed and no later one has succeeded.
     public var isFailing = false
     public var alarms = LaneAlarms()
+    /// Acknowledged data given up since the lane was made, by reason.
+    public var dropped: [GapReason: GapTotals] = [:]
+    /// Gap records that are in no stored object yet.
+    public var pendingGaps = 0
 }
 
 /// How far the scrubber is. Counters grow from the start of the process.

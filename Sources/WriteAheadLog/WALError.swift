@@ -18,6 +18,8 @@ public enum WALError: Error, Equatable, CustomStringConvertible {
     case index(String)
     /// The plan does not continue the lane's plans, or the upload names no open plan.
     case planRefused(String)
+    /// A gap was recorded meanwhile that reaches beyond the end of the plan: read again and plan anew.
+    case planOutdated(gapLastLSN: UInt64)
     /// Retry later: a control frame found neither room in the segment nor a new segment.
     case diskFull
     case diskFailed(String)
@@ -36,6 +38,7 @@ public enum WALError: Error, Equatable, CustomStringConvertible {
         case .indexing(let indexed, let durable): "index rebuilt through LSN \(indexed) of \(durable)"
         case .index(let message): "index: \(message)"
         case .planRefused(let message): message
+        case .planOutdated(let last): "data through LSN \(last) was dropped before the plan was recorded"
         case .diskFull: "no space left for a new segment"
         case .diskFailed(let message): message
         case .closed: "the log is closed"

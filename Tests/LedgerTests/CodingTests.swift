@@ -19,7 +19,7 @@ import Testing
     @Test func theSamplesHoldEveryKindOfRecordAndCommand() {
         #expect(
             Set(sampleRecords.map { firstBodyByte(LedgerBatch(sequence: 1, epoch: 1, records: [$0]).encoded(), at: 3) })
-                .count == 28)
+                .count == 29)
         #expect(Set(sampleCommands.map { firstBodyByte($0.encoded(), at: 0) }).count == 29)
     }
 

@@ -58,13 +58,13 @@ func siteRun(
 
 func adoption(
     _ sequence: UInt64, lsn: ClosedRange<UInt64>, incarnation: String = "i1", lane: String = "standard",
-    creating: [NewTopic] = [], nowMs: Int64 = 6_000, _ runs: SiteRun...
+    creating: [NewTopic] = [], gaps: [SiteGap] = [], nowMs: Int64 = 6_000, _ runs: SiteRun...
 ) -> LedgerCommand {
     .adoptSiteObject(
         SiteAdoption(
             site: "pier", incarnation: incarnation, lane: lane, sequence: sequence, firstLSN: lsn.lowerBound,
             lastLSN: lsn.upperBound, key: "sites/pier/\(incarnation)/\(lane)/\(sequence)", sizeBytes: 10_000,
-            runs: runs, topicsToCreate: creating, nowMs: nowMs))
+            runs: runs, topicsToCreate: creating, gaps: gaps, nowMs: nowMs))
 }
 
 func create(_ name: String, _ number: UInt64, partitions: Int32 = 3) -> LedgerCommand {
@@ -219,6 +219,18 @@ let sampleRecords: [LedgerRecord] = [
             runs: [sampleRewrittenRun], nodeID: 1, nodeEpoch: 2)),
     .siteRegistered(SiteRegistered(site: "pier", registration: sampleRegistration)),
     .siteBooted(SiteBooted(site: "pier", incarnation: "i1", boot: sampleBoot, isContender: true)),
+    .siteGapsNoted(
+        SiteGapsNoted(
+            site: "s", incarnation: "i", lane: "l", sequence: 1,
+            gaps: [
+                SiteGap(
+                    reason: 3, firstLSN: 2, lastLSN: 3,
+                    items: [
+                        SiteGapItem(
+                            topic: "t", partition: 1, firstLocalOffset: 7, lastLocalOffset: 9, recordCount: 3,
+                            batchCount: 1, sizeBytes: 99, firstWallMs: 5, lastWallMs: 6, cloudOffset: 4)
+                    ], rest: SiteGapRest(partitionCount: 2, totals: SiteGapTotals(records: 8)))
+            ], nowMs: 9))
 ]
 
 private let samplePlacement = PlacedObject(

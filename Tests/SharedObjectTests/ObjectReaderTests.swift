@@ -88,13 +88,13 @@ struct ObjectReaderTests {
     @Test("a newer version is refused as such, whatever else has changed")
     func newerVersion() throws {
         var body = try Sample.object().body
-        body.setInteger(UInt16(2), at: body.readableBytes - 16)
+        body.setInteger(UInt16(3), at: body.readableBytes - 16)
         body.setInteger(UInt32(0), at: body.readableBytes - 12)
-        #expect(throws: ObjectFormatError.newerVersion(found: 2, supportedMax: 1)) {
+        #expect(throws: ObjectFormatError.newerVersion(found: 3, supportedMax: 2)) {
             try ObjectReader.footer(tail: body, objectSizeBytes: body.readableBytes)
         }
-        body.setInteger(UInt16(2), at: 8)
-        #expect(throws: ObjectFormatError.newerVersion(found: 2, supportedMax: 1)) {
+        body.setInteger(UInt16(3), at: 8)
+        #expect(throws: ObjectFormatError.newerVersion(found: 3, supportedMax: 2)) {
             try ObjectReader.header(start: body)
         }
     }

@@ -8,22 +8,34 @@ struct Conditions: Sendable {
     /// Segment files the disk has room for, nil for any number; may be fewer than the quota allows.
     let capacitySegments: Int?
     let payloadBytesMax: Int
+    let beginsWithoutStore: Bool
     /// Whether the adopter reads every byte of an object first.
     let verifiesRuns: Bool
+    /// Lanes that give up their oldest data when they are full, by place.
+    let dropsOldest: [Bool]
+    /// And what has waited for so long, whether they are full or not.
+    let quotaAge: Duration?
     let diskFaultsPerMille: Int
     let ledgerFaultsPerMille: Int
     /// The uplink's cap; nil: none.
     let uplinkBytesPerSecond: Int?
 
     init(using random: inout SeededRandom) {
-        quotaSegments = [2, 3, 4, 16].randomElement(using: &random) ?? 16
+        let quotaSegments = [2, 3, 4, 16].randomElement(using: &random) ?? 16
         spareSegmentsMax = Int.random(in: 0...2, using: &random)
         keepBytes = random.chance(300) ? segmentSizeBytes : 0
         capacitySegments = random.chance(250) ? Int.random(in: 2...4, using: &random) + spareSegmentsMax : nil
-        payloadBytesMax = [20, 400, 3000].randomElement(using: &random) ?? 20
+        let payloadBytesMax = [20, 400, 3000].randomElement(using: &random) ?? 20
         verifiesRuns = random.chance(300)
         diskFaultsPerMille = [0, 10, 40, 100].randomElement(using: &random) ?? 0
         ledgerFaultsPerMille = [0, 30, 150].randomElement(using: &random) ?? 0
         uplinkBytesPerSecond = random.chance(300) ? 4 << 10 : nil
+        dropsOldest = [random.chance(300), random.chance(500)]
+        quotaAge = random.chance(300) ? .seconds(Int.random(in: 5...40, using: &random)) : nil
+        self.quotaSegments = quotaSegments
+        // Little is dropped in a short life unless much comes and nothing goes.
+        let isFlood = dropsOldest.contains(true) && random.chance(700)
+        self.payloadBytesMax = isFlood ? 12_000 : payloadBytesMax
+        beginsWithoutStore = isFlood && random.chance(700)
     }
 }

@@ -61,5 +61,13 @@ final class SimulatedLane: LaneSource {
         }.get()
     }
 
+    func gapRecords(from first: UInt64, through last: UInt64) -> [GapRecord] {
+        core.withLock { $0.gapRecords(from: first, through: last) }
+    }
+
+    func describe(lost gaps: [LSNGap]) -> [GapRecord] { core.withLock { $0.describe(lost: gaps) } }
+
+    func expire(nowNs: UInt64) { core.withLock { $0.expire(nowNs: nowNs, wallMs: nil) } }
+
     func addDurableListener(_ listener: @escaping @Sendable (UInt64) -> Void) {}
 }

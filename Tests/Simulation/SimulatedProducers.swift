@@ -42,17 +42,17 @@ struct SimulatedProducer {
 
     /// What is not answered yet, again, and a few more batches.
     mutating func send(
-        new count: Int, nowMs: Int64, payloadBytesMax: Int, using random: inout SeededRandom
+        new count: Int, nowMs: Int64, nowNs: UInt64, payloadBytesMax: Int, using random: inout SeededRandom
     ) throws -> [LogEntry] {
         let limit = isIdempotent && isKnown ? Self.inFlightMax : 1
         for _ in 0..<count where inFlight.count < limit {
-            inFlight.append(try make(nowMs: nowMs, payloadBytesMax: payloadBytesMax, using: &random))
+            inFlight.append(try make(nowMs: nowMs, nowNs: nowNs, payloadBytesMax: payloadBytesMax, using: &random))
         }
         return inFlight.map(\.entry)
     }
 
     private mutating func make(
-        nowMs: Int64, payloadBytesMax: Int, using random: inout SeededRandom
+        nowMs: Int64, nowNs: UInt64, payloadBytesMax: Int, using random: inout SeededRandom
     ) throws -> Batch {
         let values = nextValue..<(nextValue + Int.random(in: 1...4, using: &random))
         nextValue = values.upperBound
@@ -71,7 +71,7 @@ struct SimulatedProducer {
         let bytes = builder.finish()
         let entry = LogEntry(
             topic: topic, partition: partition, batch: bytes, header: try RecordBatch.validateOne(bytes), wallMs: nowMs,
-            monotonicNs: 0, clockQuality: .unknown)
+            monotonicNs: nowNs, clockQuality: .unknown)
         return Batch(values: values, entry: entry)
     }
 

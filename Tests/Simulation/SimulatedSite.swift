@@ -18,6 +18,8 @@ struct SimulatedSite {
     static let site = "sim"
     static let incarnation = String(repeating: "5", count: 32)
 
+    static let laneNames = ["critical", "bulk"]
+
     struct Lane {
         let configuration: LaneConfiguration
         let settings: LaneUplinkSettings
@@ -41,8 +43,9 @@ struct SimulatedSite {
         // Lanes take their steps in turn here: neither may wait for the permit of the other.
         let permits = PutPermits(permitsMax: 4)
         pacer = Self.pacer(conditions, surroundings, pacerState)
-        for (name, settings) in [("critical", LaneUplinkSettings.small(priority: 0)), ("bulk", .small(priority: 2))] {
-            let configuration = Self.configuration(name, conditions)
+        for place in Self.laneNames.indices {
+            let settings = LaneUplinkSettings.small(priority: place * 2)
+            let configuration = Self.configuration(place, conditions)
             let disk = SimulatedDisk(
                 capacityBytes: conditions.capacitySegments.map { $0 * conditions.segmentSizeBytes } ?? .max)
             let log = try SimulatedLane(configuration, disk: disk, saltSeed: random.next())
@@ -137,13 +140,17 @@ struct SimulatedSite {
         }
     }
 
-    private static func configuration(_ name: String, _ conditions: Conditions) -> LaneConfiguration {
-        LaneConfiguration(
+    private static func configuration(_ place: Int, _ conditions: Conditions) -> LaneConfiguration {
+        let name = laneNames[place]
+        let drops = conditions.dropsOldest[place]
+        let segments = drops ? max(4, conditions.quotaSegments) : conditions.quotaSegments
+        return LaneConfiguration(
             name: name, directory: "/simulated/\(name)", segmentSizeBytes: conditions.segmentSizeBytes,
-            quotaBytes: conditions.quotaSegments * conditions.segmentSizeBytes, commitWindow: .zero,
+            quotaBytes: segments * conditions.segmentSizeBytes, commitWindow: .zero,
             groupBytesMax: 16 << 10, pendingBytesMax: 1 << 20,
             localRetention: LaneConfiguration.LocalRetention(keepBytes: conditions.keepBytes), producersMax: 16,
-            partitionsMax: 8, spareSegmentsMax: conditions.spareSegmentsMax)
+            partitionsMax: 8, spareSegmentsMax: conditions.spareSegmentsMax,
+            fullPolicy: drops ? .dropOldest : .reject, quotaAge: drops ? conditions.quotaAge : nil)
     }
 
     private static func uplink(

@@ -64,13 +64,17 @@ struct SimulatedWorld {
 
     /// One life of the world: `steps` events, then everything heals and what was durable is looked for.
     mutating func run(steps: Int) async throws {
+        isStoreDown = conditions.beginsWithoutStore
         addFaults()
         for _ in 0..<steps { try await event() }
         try await heal()
         try await consumer.catchUp(with: cloud)
         let delivery = try await Delivery(cloud.ledger.view, durableStore)
         note("objects", digest())
-        try Verdict(oracle: oracle, producers: producers, consumer: consumer, delivery: delivery).check()
+        let gaps = try Gaps(cloud.ledger.view)
+        for (reason, count) in gaps.countByReason { tally["gap: \(reason)", default: 0] += count }
+        note("gaps", gaps.description)
+        try Verdict(oracle: oracle, producers: producers, consumer: consumer, delivery: delivery, gaps: gaps).check()
     }
 
     func end() async {
@@ -85,7 +89,7 @@ struct SimulatedWorld {
         case 0..<420: try produce(lane: Int.random(in: 0...1, using: &random))
         case 420..<690: await upload()
         case 690..<750: _ = await site.lanes[Int.random(in: 0...1, using: &random)].uplink.announceStep()
-        case 750..<830: clock.advance(by: .milliseconds(Int.random(in: 1...5000, using: &random)))
+        case 750..<830: passTime()
         case 830..<860: site.armPowerCut(using: &random)
         case 860..<875: try dieWriting()
         case 875..<890: try await restartCloud()
@@ -108,6 +112,11 @@ struct SimulatedWorld {
         if site.isOff { try restartSite(powerCut: true) }
     }
 
+    private mutating func passTime() {
+        clock.advance(by: .milliseconds(Int.random(in: 1...5000, using: &random)))
+        for lane in site.lanes { lane.log.expire(nowNs: UInt64(clock.milliseconds) * 1_000_000) }
+    }
+
     /// What some producers of a lane send, and how many batches are whose.
     private mutating func send(
         lane: Int, new: ClosedRange<Int>
@@ -119,7 +128,8 @@ struct SimulatedWorld {
         var counts: [Int] = []
         for index in chosen {
             let sent = try producers[index].send(
-                new: Int.random(in: new, using: &random), nowMs: nowMs, payloadBytesMax: conditions.payloadBytesMax,
+                new: Int.random(in: new, using: &random), nowMs: nowMs, nowNs: UInt64(clock.milliseconds) * 1_000_000,
+                payloadBytesMax: conditions.payloadBytesMax,
                 using: &random)
             entries += sent
             counts.append(sent.count)

@@ -53,7 +53,7 @@ struct SimulationTests {
         // A simulation in which nothing goes wrong proves nothing.
         for event in [
             "appended", "duplicate", "quota", "full", "failed", "power cut", "kill", "takeover", "store down",
-            "overlapped", "abandoned", "paused", "resumed",
+            "overlapped", "abandoned", "paused", "resumed", "gap: quotaBytes", "gap: quotaAge", "gap: diskFull",
         ] {
             #expect(tally[event] ?? 0 > 0, "no \(event) in \(Self.seeds.count) seeds")
         }

@@ -4,6 +4,7 @@ struct Verdict {
     let producers: [SimulatedProducer]
     let consumer: SimulatedConsumer
     let delivery: Delivery
+    let gaps: Gaps
 
     /// Throws the first thing that is wrong.
     func check() throws {
@@ -14,19 +15,31 @@ struct Verdict {
         }
         let isShared = Dictionary(grouping: producers, by: \.topic).mapValues { Set($0.map(\.lane)).count > 1 }
         for (local, written) in oracle.written where isShared[local.place.topic] == false {
-            try checkOffsets(local.place, written)
+            try checkOffsets(local, written)
         }
         for producer in producers { try check(producer) }
     }
 
-    /// A topic of one lane has in the cloud the very offsets that the gateway gave.
-    private func checkOffsets(_ place: Oracle.Place, _ written: [Int64: Oracle.Written]) throws {
+    /// A topic of one lane has in the cloud the offsets that the gateway gave, less what gaps before them hold; and each gap
+    /// says where that is.
+    private func checkOffsets(_ local: Oracle.Local, _ written: [Int64: Oracle.Written]) throws {
+        let place = local.place
         let values = delivery.partitions[place] ?? []
         for (offset, record) in written.sorted(by: { $0.key < $1.key }) {
+            if gaps.holds(local, offset) { continue }
             let expected = "\(record.producer):\(record.value)"
+            let localOffset = offset
+            let offset = offset - gaps.lost(local, below: offset)
             guard offset < values.count, values[Int(offset)] == expected else {
                 let found = offset < values.count ? values[Int(offset)] : "nothing"
-                throw SimulationFailure("\(place) \(offset): \(expected) was durable there, \(found) was delivered")
+                throw SimulationFailure(
+                    "\(place) \(localOffset): \(expected) was durable there, \(found) was delivered at \(offset)")
+            }
+        }
+        for item in gaps.items[local] ?? [] {
+            let expected = item.offsets.lowerBound - gaps.lost(local, below: item.offsets.lowerBound)
+            guard item.cloudOffset == expected else {
+                throw SimulationFailure("\(local): \(item) is missing before \(expected)")
             }
         }
     }
@@ -44,10 +57,15 @@ struct Verdict {
             throw SimulationFailure("\(name): delivered twice \(delivered.doubled)")
         }
         guard delivered == delivered.sorted() else { throw SimulationFailure("\(name): out of order \(delivered)") }
-        let durable = Set(
-            (oracle.written[producer.local] ?? [:]).values.filter { $0.producer == producer.number }.map(\.value))
-        guard durable.isSubset(of: found) else {
-            throw SimulationFailure("\(name): durable and lost \(durable.subtracting(found).sorted())")
+        let written = (oracle.written[producer.local] ?? [:]).filter { $0.value.producer == producer.number }
+        let durable = Set(written.values.map(\.value))
+        let told = Set(written.filter { gaps.holds(producer.local, $0.key) }.values.map(\.value))
+        guard durable.isSubset(of: found.union(told)) else {
+            throw SimulationFailure(
+                "\(name): durable and lost \(durable.subtracting(found).subtracting(told).sorted())")
+        }
+        guard told.isDisjoint(with: found) else {
+            throw SimulationFailure("\(name): both delivered and in a gap \(told.intersection(found).sorted())")
         }
         let strange = found.subtracting(durable).filter { !producer.mayBeThere($0) }
         guard strange.isEmpty else {

@@ -36,7 +36,13 @@ struct ConfigCommand: AsyncParsableCommand {
             var options = SettingsOptions()
             options.config = file
             options.settings = settings
-            let reader = try await options.reader(role.keys)
+            let keys =
+                switch role {
+                case .edge: EdgeKeys.all(lanes: await options.lanes())
+                case .cloud: CloudKeys.all
+                case .up: UpKeys.all(lanes: await options.lanes(prefix: "edge."))
+                }
+            let reader = try await options.reader(keys)
             switch role {
             case .edge: _ = EdgeSettings(reader)
             case .cloud: _ = CloudSettings(reader)

@@ -12,7 +12,7 @@ struct EdgeCommand: AsyncParsableCommand {
     @OptionGroup var options: SettingsOptions
 
     func run() async throws {
-        let reader = try await options.reader(EdgeKeys.all)
+        let reader = try await options.reader(EdgeKeys.all(lanes: await options.lanes()))
         let settings = EdgeSettings(reader)
         try SettingsOptions.finish(reader)
         let logger = RoleRunner.logger(settings.log, label: "edge")

@@ -21,6 +21,12 @@ struct SettingsOptions: ParsableArguments {
         }
     }
 
+    /// The names of the gateway's lanes, whose settings are then known.
+    func lanes(prefix: String = "") async -> [String] {
+        await SettingsReader.laneNames(
+            prefix: prefix, file: config, flags: settings, environment: ProcessInfo.processInfo.environment)
+    }
+
     /// Ends the reading: what was noted is said, and the command ends with 78.
     static func finish(_ reader: SettingsReader) throws {
         do {

@@ -13,7 +13,7 @@ struct UpCommand: AsyncParsableCommand {
     @OptionGroup var options: SettingsOptions
 
     func run() async throws {
-        let reader = try await options.reader(UpKeys.all)
+        let reader = try await options.reader(UpKeys.all(lanes: await options.lanes(prefix: "edge.")))
         let settings = UpSettings(reader)
         try SettingsOptions.finish(reader)
         let logger = RoleRunner.logger(settings.edge.log, label: "cairn")

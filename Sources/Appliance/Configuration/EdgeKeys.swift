@@ -3,10 +3,19 @@ import SiteAuthority
 /// What a gateway (`cairn edge`) may be told.
 enum EdgeKeys {
     static let lanes = ["critical", "standard", "bulk"]
+    static let lanesMax = 16
 
-    static let all: [SettingKey] =
-        general + listeners + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
-        + CommonKeys.encryption + CommonKeys.log
+    static let all = all(lanes: lanes)
+
+    /// With the settings of the lanes that `lanes.names` lists.
+    static func all(lanes: [String]) -> [SettingKey] {
+        general + listeners + [laneNames] + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
+            + CommonKeys.encryption + CommonKeys.log
+    }
+
+    static let laneNames = SettingKey(
+        "lanes.names", .list, lanes.joined(separator: ","),
+        "Lanes, most urgent first, at most \(lanesMax); each has the settings below. Names: [a-z0-9-], at most 32.")
 
     private static let general: [SettingKey] = [
         SettingKey("site", .text, "", "Name of this site, [A-Za-z0-9._-], the prefix of its objects. Required."),
@@ -51,11 +60,17 @@ enum EdgeKeys {
         return [
             SettingKey(
                 "lanes.\(name).topics", .list, topics,
-                "Topics of this lane: exact names, or prefix*. The longest match wins."),
+                "Topics of this lane: exact names, or prefix*. The longest match wins; * is the lane of all others."),
             SettingKey("lanes.\(name).window", .duration, window, "Group commit at most every so often under load."),
             SettingKey(
-                "lanes.\(name).quota", .size((128 << 20)...(1 << 44)), "4GiB",
-                "Disk that the lane may use; a full lane rejects."),
+                "lanes.\(name).quota", .size((8 << 20)...(1 << 44)), "4GiB",
+                "Disk that the lane may use; see full."),
+            SettingKey(
+                "lanes.\(name).full", .choice(["reject", "drop-oldest"]), "reject",
+                "A full lane rejects new data, or gives up its oldest, which the cloud is told as a gap (cairn gaps)."),
+            SettingKey(
+                "lanes.\(name).max-age", .duration, "0s",
+                "With drop-oldest: data that has waited longer for its upload is given up. 0s: never."),
             SettingKey(
                 "lanes.\(name).flush", .duration, flush, "An object is uploaded at least so often while data comes."),
             SettingKey("lanes.\(name).retain", .size(0...(1 << 44)), "256MiB", "Uploaded data kept for local readers."),

@@ -36,10 +36,15 @@ struct EdgeSettings: Sendable {
         topics = Self.topics(reader, prefix + "topics")
         ntrip = NTRIPSettings(reader, prefix: prefix + "ntrip.")
         streams = StreamSettings.Role.allCases.flatMap { Self.streams(reader, prefix + $0.setting, role: $0) }
-        lanes = EdgeKeys.lanes.map { LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).") }
+        lanes = LaneSettings.names(reader, prefix: prefix).map {
+            LaneSettings(reader, name: $0, prefix: prefix + "lanes.\($0).")
+        }
+        LaneSettings.check(lanes, reader, prefix: prefix)
         wal = WALSettings(reader, prefix: prefix + "wal.")
-        for lane in lanes where lane.quotaBytes < 2 * wal.segmentBytes {
-            reader.refuse(prefix + "lanes.\(lane.name).quota", "is below two segments of wal.segment")
+        for lane in lanes where lane.quotaBytes < (lane.dropsOldest ? 4 : 2) * lane.segmentBytes(wal) {
+            reader.refuse(
+                prefix + "lanes.\(lane.name).quota",
+                "is below \(lane.dropsOldest ? "four" : "two") segments of \(lane.segmentBytes(wal)) bytes")
         }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
         let isPresigned = prefix.isEmpty && reader.choice("store.mode") == "presigned"
@@ -207,6 +212,9 @@ struct LaneSettings: Sendable {
     var quotaBytes: Int
     var flush: Duration
     var retainBytes: Int
+    var dropsOldest: Bool
+    /// Nil for never.
+    var maxAge: Duration?
 
     init(_ reader: SettingsReader, name: String, prefix: String) {
         self.name = name
@@ -215,6 +223,12 @@ struct LaneSettings: Sendable {
         quotaBytes = reader.size(prefix + "quota")
         flush = reader.duration(prefix + "flush")
         retainBytes = reader.size(prefix + "retain")
+        dropsOldest = reader.choice(prefix + "full") == "drop-oldest"
+        let age = reader.duration(prefix + "max-age")
+        maxAge = age > .zero ? age : nil
+        if maxAge != nil, !dropsOldest {
+            reader.refuse(prefix + "max-age", "needs full: drop-oldest, because a lane that rejects gives nothing up")
+        }
         for pattern in topics where pattern.dropLast().contains("*") {
             reader.refuse(prefix + "topics", "'\(pattern)': a * may stand at the end only")
         }

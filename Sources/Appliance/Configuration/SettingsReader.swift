@@ -21,9 +21,12 @@ struct SettingsReader: Sendable {
     ///   - flags: the words after the command, `--name value` each.
     ///   - environment: the process environment; `CAIRN_…` names are ours, others are left alone.
     /// - Throws: ``SettingProblems``, every unknown key named with its place.
-    init(keys: [SettingKey], file path: String?, flags: [String], environment: [String: String]) async throws {
+    init(
+        keys: [SettingKey], file path: String?, flags: [String], environment: [String: String],
+        refusesUnknown: Bool = true
+    ) async throws {
         self.keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.name, $0) })
-        try Self.refuseUnknown(flags: flags, environment: environment, keys: keys)
+        if refusesUnknown { try Self.refuseUnknown(flags: flags, environment: environment, keys: keys) }
         given = Set(flags.map { String($0.prefix { $0 != "=" }) }).union(environment.keys)
         self.flags = ConfigReader(provider: CommandLineArgumentsProvider(arguments: ["cairn"] + flags))
         self.environment = ConfigReader(
@@ -35,7 +38,7 @@ struct SettingsReader: Sendable {
         }
         let text = try Self.text(of: path)
         let lines = try SettingsFile(path: path, text: text)
-        try Self.refuseUnknown(lines: lines, keys: self.keys)
+        if refusesUnknown { try Self.refuseUnknown(lines: lines, keys: self.keys) }
         self.lines = lines
         file =
             text.allSatisfy(\.isWhitespace) || lines.lines.isEmpty

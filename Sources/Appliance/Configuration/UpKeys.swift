@@ -1,7 +1,9 @@
 /// What `cairn up` may be told: everything of both roles under `edge.` and `cloud.`, with defaults that work together
 /// over one data directory.
 enum UpKeys {
-    static let all: [SettingKey] =
+    static let all = all(lanes: EdgeKeys.lanes)
+
+    static func all(lanes: [String]) -> [SettingKey] {
         [
             SettingKey("data-dir", .text, "data", "Directory of everything: log, ledger, objects."),
             SettingKey(
@@ -9,8 +11,9 @@ enum UpKeys {
                 "Least severe line that is written."),
             SettingKey(
                 "log.format", .choice(["text", "json"]), "text", "Lines on standard error, or one JSON object a line."),
-        ] + CommonKeys.encryption + role("edge", EdgeKeys.all, defaults: edgeDefaults)
-        + role("cloud", CloudKeys.all, defaults: cloudDefaults)
+        ] + CommonKeys.encryption + role("edge", EdgeKeys.all(lanes: lanes), defaults: edgeDefaults)
+            + role("cloud", CloudKeys.all, defaults: cloudDefaults)
+    }
 
     private static let shared: Set<String> = ["data-dir", "log.level", "log.format"]
 

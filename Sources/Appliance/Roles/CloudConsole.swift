@@ -10,7 +10,10 @@ enum CloudConsole {
             page: { page(role.broker.status()) },
             metrics: { metrics(role.broker.status()) + refused(role.broker.sites) },
             problems: { role.problems },
-            endpoints: [CloudAnnounce.endpoint(role)] + SiteEndpoints.all(role))
+            endpoints: [CloudAnnounce.endpoint(role)] + SiteEndpoints.all(role),
+            gaps: { site, lane in
+                GapReport(role.broker.adopter.lanes(), site: site, lane: lane).json
+            })
     }
 
     private static func refused(_ sites: SiteRegistry) -> [Metric] {
@@ -28,6 +31,8 @@ enum CloudConsole {
         for lane in status.lanes {
             lines.append("  \(lane.site)/\(lane.lane) \(lane.adoptedSequence) \(lane.adoptedLSN) \(lane.recordCount)")
         }
+        let gaps = GapReport(status.lanes, site: nil, lane: nil)
+        if !gaps.lanes.isEmpty { lines += ["", "data that sites gave up: cairn gaps shows where"] + gaps.summary }
         if let volume = status.volume {
             lines += [
                 "",
@@ -145,6 +150,19 @@ enum CloudConsole {
                 Metric(
                     "cairn_lane_missing_lsns", .counter, "LSNs that never came.", labels: labels,
                     value: Double(lane.missingLSNs)))
+        }
+        for lane in GapReport(status.lanes, site: nil, lane: nil).lanes {
+            for sums in lane.totals {
+                let labels = [("site", lane.site), ("lane", lane.lane), ("reason", sums.reason)]
+                metrics.append(
+                    Metric(
+                        "cairn_lane_dropped_records_total", .counter, "Records that the site gave up and told of.",
+                        labels: labels, value: Double(sums.records)))
+                metrics.append(
+                    Metric(
+                        "cairn_lane_dropped_bytes_total", .counter, "Bytes of batches that the site gave up.",
+                        labels: labels, value: Double(sums.bytes)))
+            }
         }
         for topic in status.topics {
             for partition in topic.partitions {

@@ -78,6 +78,11 @@ enum EdgeConsole {
                 "  \(lane.settings.name) \(log.acceptedLSN) \(log.durableLSN) \(log.uploadedLSN) \(log.durableRecords) "
                     + "\(LiveScreen.bytes(log.diskBytes)) of \(LiveScreen.bytes(log.quotaBytes)) \(log.engine)")
         }
+        let dropped = status.lanes.filter { !$0.log.dropped.isEmpty }
+        if !dropped.isEmpty {
+            lines += ["", "data given up before it was uploaded, since the lane was made"]
+            lines += dropped.map { "  \($0.settings.name) \(Self.dropped($0.log))" }
+        }
         lines += role.uplinkReport.map { [""] + $0.lines } ?? []
         let groups = status.groups
         lines += ["", "consumer groups: \(groups.groups) with \(groups.offsets) offsets, \(groups.members) members"]
@@ -93,6 +98,12 @@ enum EdgeConsole {
                     + "\(counters.bytesUnframed) \(counters.recordsDurable) \(counters.recordsRefused)")
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// `1200 records, 3.2 MiB (quotaBytes)` for each reason.
+    static func dropped(_ log: WriteAheadLog.LaneStatus) -> String {
+        log.dropped.sorted { $0.key < $1.key }
+            .map { "\($1.records) records, \(LiveScreen.bytes(Int($1.bytes))) (\($0.label))" }.joined(separator: ", ")
     }
 
     private static func metrics(_ role: EdgeRole) -> [Metric] {
@@ -113,6 +124,19 @@ enum EdgeConsole {
             add("duplicates_total", .counter, "Batches recognised as sent again.", Double(log.duplicateBatches))
             add("disk_bytes", .gauge, "Log on disk.", Double(log.diskBytes))
             add("quota_bytes", .gauge, "Disk the lane may use.", Double(log.quotaBytes))
+            for (reason, sums) in log.dropped.sorted(by: { $0.key < $1.key }) {
+                let labels = labels + [("reason", reason.label)]
+                metrics.append(
+                    Metric(
+                        "cairn_lane_dropped_records_total", .counter,
+                        "Acknowledged records given up before their upload.",
+                        labels: labels, value: Double(sums.records)))
+                metrics.append(
+                    Metric(
+                        "cairn_lane_dropped_bytes_total", .counter, "Bytes of batches given up before their upload.",
+                        labels: labels, value: Double(sums.bytes)))
+            }
+            add("pending_gaps", .gauge, "Gap records that no stored object carries yet.", Double(log.pendingGaps))
             for (what, bytes) in [
                 ("groups", log.written.groups), ("heads", log.written.heads), ("control", log.written.control),
                 ("zeroes", log.written.zeroes), ("settled", log.written.settled), ("index", log.written.index),
@@ -179,5 +203,18 @@ enum EdgeConsole {
                     value: Double(counters.connectionsOpen)))
         }
         return metrics
+    }
+}
+
+extension GapReason {
+    /// As metrics and `cairn gaps` name it.
+    var label: String {
+        switch self {
+        case .quotaBytes: "quota-bytes"
+        case .quotaAge: "quota-age"
+        case .unreadable: "unreadable"
+        case .salvage: "salvage"
+        case .diskFull: "disk-full"
+        }
     }
 }

@@ -152,6 +152,9 @@ final class EdgeRole: Service {
             if log.isFailing {
                 problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
             }
+            if log.pendingGaps > 0 {
+                problems.append("lane \(name): data was dropped: \(EdgeConsole.dropped(log))")
+            }
             if log.alarms.newerFormats > 0 {
                 problems.append("lane \(name): files of a newer cairn are left alone: \(log.alarms.lastMessage ?? "")")
             }
@@ -193,7 +196,9 @@ extension EdgeSettings {
             lanes: lanes.map { lane in
                 Edge.LaneSettings(
                     name: lane.name, commitWindow: lane.window, uplinkInterval: lane.flush, quotaBytes: lane.quotaBytes,
-                    segmentBytes: wal.segmentBytes, retentionBytes: lane.retainBytes)
+                    segmentBytes: lane.segmentBytes(wal),
+                    retentionBytes: lane.retainBytes, fullPolicy: lane.dropsOldest ? .dropOldest : .reject,
+                    quotaAge: lane.maxAge)
             },
             routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)

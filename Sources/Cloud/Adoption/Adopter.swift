@@ -145,8 +145,10 @@ public final class Adopter: Sendable {
                 $0.objects += 1
                 $0.records += UInt64(footer.recordCount)
                 $0.bytes += UInt64(footer.objectSizeBytes)
+                $0.gaps += UInt64(footer.gaps.count)
             }
             tellRejected(key, footer, runs)
+            tellGaps(key, footer)
         case .alreadyAdopted: return
         case .sequenceGap(let expected):
             // The view was ahead of nothing: another node is at work. Look again.
@@ -195,7 +197,8 @@ public final class Adopter: Sendable {
             site: key.site, incarnation: key.incarnation, lane: key.lane, sequence: key.sequence,
             firstLSN: footer.header.firstLSN, lastLSN: footer.header.lastLSN, key: key.key,
             sizeBytes: Int64(footer.objectSizeBytes), runs: runs,
-            topicsToCreate: toCreate.values.sorted { $0.name < $1.name }, nowMs: world.wallMs())
+            topicsToCreate: toCreate.values.sorted { $0.name < $1.name }, gaps: gaps(key, footer),
+            nowMs: world.wallMs())
     }
 
     private func tellRejected(_ key: SiteObjectKey, _ footer: ObjectFooter, _ outcomes: [RunOutcome]) {

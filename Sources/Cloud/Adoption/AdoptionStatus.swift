@@ -1,3 +1,5 @@
+public import Ledger
+
 /// What became of an announcement, and how far the lane is now.
 public struct AdoptionReport: Sendable, Equatable {
     public enum Result: Sendable, Equatable {
@@ -32,6 +34,9 @@ public struct LaneStatus: Sendable, Equatable {
     public var sizeBytes: Int64
     public var rejectedRuns: Int64
     public var missingLSNs: UInt64
+    /// What the gateway told as missing: the newest gaps, oldest first, and sums over all by reason.
+    public var gaps: [AdoptedGap]
+    public var gapTotals: [UInt8: SiteGapTotals]
     /// Why the lane does not move, if an object of it was set aside.
     public var quarantine: QuarantinedObject?
 }
@@ -47,6 +52,8 @@ public struct AdoptionCounts: Sendable, Equatable {
     public var objects: UInt64 = 0
     public var records: UInt64 = 0
     public var bytes: UInt64 = 0
+    /// Gaps that adopted objects told of.
+    public var gaps: UInt64 = 0
     public var announcements: UInt64 = 0
     /// Looks that found an object not fit, and those that failed for the moment.
     public var flaws: UInt64 = 0

@@ -114,6 +114,7 @@ extension LaneStatus {
             site: id.site, incarnation: id.incarnation, lane: id.lane, adoptedSequence: (facts?.nextSequence ?? 1) - 1,
             adoptedLSN: facts?.lastLSN ?? 0, adoptedMs: facts?.adoptedMs ?? 0, recordCount: facts?.recordCount ?? 0,
             sizeBytes: facts?.sizeBytes ?? 0, rejectedRuns: facts?.rejectedRuns ?? 0,
-            missingLSNs: facts?.missingLSNs ?? 0, quarantine: quarantine)
+            missingLSNs: facts?.missingLSNs ?? 0, gaps: facts?.gaps ?? [], gapTotals: facts?.gapTotals ?? [:],
+            quarantine: quarantine)
     }
 }

@@ -71,6 +71,12 @@ final class GroupOffsetFile {
     // MARK: Inside
 
     private static let corrupt: Int32 = 11  // SQLITE_CORRUPT
+    private static let headerBytes = 100
+
+    private static func sizeBytes(_ path: String) -> Int {
+        var facts = stat()
+        return stat(path, &facts) == 0 ? Int(facts.st_size) : 0
+    }
 
     /// What a look into the file shows: a good one has a connection, a bad one a damage, one that was never finished neither.
     private struct Found {
@@ -81,16 +87,21 @@ final class GroupOffsetFile {
 
     private static func examine(_ path: String) throws(Failure) -> Found {
         var found = Found()
+        let foundBytes = sizeBytes(path)
         do throws(Failure) {
             let connection = try SQLiteConnection(path: path)
             try configure(connection)
-            guard try connection.integer("SELECT count(*) FROM sqlite_schema") != 0 else { return found }
+            guard try connection.integer("SELECT count(*) FROM sqlite_schema") != 0 else {
+                // A page without tables is what an interrupted making leaves; SQLite takes anything shorter than a header for it.
+                if (1..<headerBytes).contains(foundBytes) { found.damage = "the file ends in its header" }
+                return found
+            }
             found.damage = try strangeness(connection)
             guard found.damage == nil else { return found }
             let wrong = try read(connection, into: &found.rows)
             if wrong > 0 { found.damage = "\(wrong) rows have a wrong checksum" } else { found.connection = connection }
         } catch {
-            guard error.isCorruption else { throw error }
+            guard error.isDamage else { throw error }
             found.damage = error.message
         }
         return found
@@ -193,5 +204,13 @@ final class GroupOffsetFile {
         bytes.writeInteger(UInt32(offset.metadata.utf8.count))
         bytes.writeString(offset.metadata)
         return bytes.withUnsafeReadableBytes { cairn_crc32c(0, $0.baseAddress, $0.count) }
+    }
+}
+
+extension SQLiteConnection.Failure {
+    /// Whether the file is to blame, and not the disk, the memory or another process. A damaged schema can make SQLite say anything.
+    var isDamage: Bool {
+        // SQLITE_PERM, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL, NOLFS.
+        ![3, 5, 6, 7, 8, 9, 10, 13, 14, 15, 22].contains(code & 0xff)
     }
 }

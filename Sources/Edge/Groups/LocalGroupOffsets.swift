@@ -228,7 +228,7 @@ final class LocalGroupOffsets: GroupOffsetStore {
                 do throws(SQLiteConnection.Failure) {
                     try disk.file?.write(rows)
                 } catch {
-                    guard error.isCorruption else { throw error }
+                    guard error.isDamage else { throw error }
                     // Memory still knows all that was durable.
                     alarm("the file of committed offsets is damaged (\(error.message)); a new one is written")
                     try disk.file?.startAnew(with: shown.allRows + rows)

@@ -12,6 +12,15 @@ public final class Lane: Sendable {
         self.watchers = watchers
     }
 
+    /// Wall time of the newest batch, of the last few, that was stamped by a clock that was believed. Blocks on a read.
+    var newestBelievedMs: Int64? {
+        let last = log.durableLSN
+        guard let slice = try? log.read(from: last > 64 ? last - 64 : 1, maxBytes: 1 << 20, maxCount: 64) else {
+            return nil
+        }
+        return slice.batches.last { $0.clockQuality == .synchronized || $0.clockQuality == .gnss }?.wallMs
+    }
+
     /// Appends entries that stay together; `completion` runs on `mailbox`'s event loop with one outcome for each entry,
     /// after the fdatasync that decided them.
     func append(

@@ -1,3 +1,5 @@
+import WriteAheadLog
+
 /// Which lane the records of a topic go to. The first route that matches decides.
 public struct LaneRouter: Sendable, Equatable {
     /// Most urgent first: the order in which the uplink serves them.
@@ -5,10 +7,14 @@ public struct LaneRouter: Sendable, Equatable {
     private let routes: [(pattern: TopicPattern, lane: Int)]
     private let fallback: Int
 
+    /// Each lane has two threads, files and buffers of its own.
+    public static let lanesMax = 16
+
     /// - Parameter fallback: the lane of topics without a route.
     public init(
         lanes: [LaneSettings] = LaneSettings.defaults, routes: [LaneRoute] = [], fallback: String = "standard"
     ) throws(LaneRoutingError) {
+        guard (1...LaneRouter.lanesMax).contains(lanes.count) else { throw .laneCountInvalid(lanes.count) }
         var indexes: [String: Int] = [:]
         for (index, lane) in lanes.enumerated() {
             try Self.check(lane)
@@ -44,6 +50,7 @@ public struct LaneRouter: Sendable, Equatable {
     private static func check(_ lane: LaneSettings) throws(LaneRoutingError) {
         guard LaneSettings.isName(lane.name) else { throw .laneNameInvalid(lane.name) }
         guard lane.commitWindow >= .zero, lane.uplinkInterval > .zero else { throw .timeInvalid(lane: lane.name) }
+        guard lane.quotaAge == nil || lane.fullPolicy == .dropOldest else { throw .ageNeedsDropping(lane: lane.name) }
         guard lane.quotaBytes >= 2 * lane.segmentBytes else {
             throw .quotaTooSmall(lane: lane.name, quotaBytes: lane.quotaBytes, leastBytes: 2 * lane.segmentBytes)
         }
@@ -113,6 +120,9 @@ public enum TopicPattern: Sendable, Equatable, CustomStringConvertible {
 public enum LaneRoutingError: Error, Equatable {
     case laneNameInvalid(String)
     case laneTwice(String)
+    case laneCountInvalid(Int)
+    /// A limit by age gives data up, which a lane that rejects never does.
+    case ageNeedsDropping(lane: String)
     case laneUnknown(String, pattern: String?)
     case patternInvalid(String)
     /// An earlier pattern takes everything that this one would match.

@@ -62,7 +62,8 @@ struct LaneSet {
         var configuration = LaneConfiguration(
             name: settings.name, directory: directory, segmentSizeBytes: settings.segmentBytes,
             quotaBytes: settings.quotaBytes, commitWindow: settings.commitWindow,
-            localRetention: .init(keepBytes: settings.retentionBytes))
+            localRetention: .init(keepBytes: settings.retentionBytes),
+            fullPolicy: settings.fullPolicy, quotaAge: settings.quotaAge)
         // A group fits twice into a segment, less what the segment keeps for control frames.
         let half = settings.segmentBytes * 15 / 32 / Block.sizeBytes * Block.sizeBytes
         configuration.groupBytesMax = min(configuration.groupBytesMax, half)

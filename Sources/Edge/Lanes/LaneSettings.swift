@@ -1,3 +1,5 @@
+public import WriteAheadLog
+
 /// One lane of the gateway: a chain of segments of its own, with its own pace and quota.
 public struct LaneSettings: Sendable, Equatable {
     /// Lower-case letters, digits and `-`, at most 32: it is a directory name and a part of object keys.
@@ -6,18 +8,23 @@ public struct LaneSettings: Sendable, Equatable {
     public var commitWindow: Duration
     /// An object goes up at least so often while there is data.
     public var uplinkInterval: Duration
-    /// Bytes on disk that are not yet uploaded; above it appends are rejected until the uplink has caught up.
+    /// Bytes on disk that are not yet uploaded; what happens above it is up to `fullPolicy`.
     public var quotaBytes: Int
     /// Bytes per segment file; a quota is at least two.
     public var segmentBytes: Int
     /// Uploaded segments stay readable on the gateway within so many bytes.
     public var retentionBytes: Int
+    /// Rejecting appends until the uplink has caught up, or giving up the oldest data and recording the gap.
+    public var fullPolicy: LaneConfiguration.FullPolicy
+    /// Data that has waited longer for its upload is given up; nil for never. Needs `dropOldest`.
+    public var quotaAge: Duration?
 
     public static let segmentBytesDefault = 64 * 1024 * 1024
 
     public init(
         name: String, commitWindow: Duration, uplinkInterval: Duration, quotaBytes: Int = 16 << 30,
-        segmentBytes: Int = LaneSettings.segmentBytesDefault, retentionBytes: Int = 256 << 20
+        segmentBytes: Int = LaneSettings.segmentBytesDefault, retentionBytes: Int = 256 << 20,
+        fullPolicy: LaneConfiguration.FullPolicy = .reject, quotaAge: Duration? = nil
     ) {
         self.name = name
         self.commitWindow = commitWindow
@@ -25,6 +32,8 @@ public struct LaneSettings: Sendable, Equatable {
         self.quotaBytes = quotaBytes
         self.segmentBytes = segmentBytes
         self.retentionBytes = retentionBytes
+        self.fullPolicy = fullPolicy
+        self.quotaAge = quotaAge
     }
 
     /// Corrections, alarms, positions: small and urgent.

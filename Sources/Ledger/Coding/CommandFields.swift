@@ -216,6 +216,7 @@ extension SiteAdoption: LedgerCoded {
         try coder.list(&runs)
         try coder.list(&topicsToCreate)
         try coder.signed(&nowMs)
+        if coder.version >= 4 { try coder.list(&gaps) }
     }
 }
 

@@ -29,6 +29,7 @@ extension LedgerRecord {
         case extentsRewritten = 26
         case siteRegistered = 40
         case siteBooted = 41
+        case siteGapsNoted = 30
     }
 
     func write(to writer: inout LedgerWriter) {
@@ -61,6 +62,7 @@ extension LedgerRecord {
         case .extentsRewritten(let record): LedgerRecord.write(.extentsRewritten, record, &writer)
         case .siteRegistered(let record): LedgerRecord.write(.siteRegistered, record, &writer)
         case .siteBooted(let record): LedgerRecord.write(.siteBooted, record, &writer)
+        case .siteGapsNoted(let record): LedgerRecord.write(.siteGapsNoted, record, &writer)
         }
     }
 
@@ -104,6 +106,7 @@ extension LedgerRecord {
             case .extentsRewritten: .extentsRewritten(try reader.read(ExtentsRewritten.self))
             case .siteRegistered: .siteRegistered(try reader.read(SiteRegistered.self))
             case .siteBooted: .siteBooted(try reader.read(SiteBooted.self))
+            case .siteGapsNoted: .siteGapsNoted(try reader.read(SiteGapsNoted.self))
             }
     }
 }

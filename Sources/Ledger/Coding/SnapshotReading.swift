@@ -22,6 +22,7 @@ extension LedgerState {
         }
         try readTransactions(&reader)
         try readSiteAuthority(&reader)
+        try readGaps(&reader)
         try reader.expectEnd()
     }
 

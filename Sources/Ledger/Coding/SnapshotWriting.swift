@@ -35,6 +35,7 @@ extension LedgerState {
             writer.write(volume)
         }
         writeSiteAuthority(to: &writer)
+        writeGaps(to: &writer)
         return LedgerFrame.snapshot.wrap(writer.bytes, version: version)
     }
 

@@ -15,11 +15,14 @@ public struct SiteAdoption: Sendable, Equatable {
     /// What to create for names the cloud does not know yet (known ones are left as they are). Runs of other unknown
     /// names are rejected, counted, and keep the object from being deleted.
     public var topicsToCreate: [NewTopic]
+    /// What the object tells as missing, by rising LSN, inside its range.
+    public var gaps: [SiteGap]
     public var nowMs: Int64
 
     public init(
         site: String, incarnation: String, lane: String, sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64,
-        key: String, sizeBytes: Int64, runs: [SiteRun], topicsToCreate: [NewTopic] = [], nowMs: Int64
+        key: String, sizeBytes: Int64, runs: [SiteRun], topicsToCreate: [NewTopic] = [], gaps: [SiteGap] = [],
+        nowMs: Int64
     ) {
         self.site = site
         self.incarnation = incarnation
@@ -31,6 +34,7 @@ public struct SiteAdoption: Sendable, Equatable {
         self.sizeBytes = sizeBytes
         self.runs = runs
         self.topicsToCreate = topicsToCreate
+        self.gaps = gaps
         self.nowMs = nowMs
     }
 }

@@ -37,6 +37,7 @@ extension LedgerState {
         case .extentsRewritten(let record): apply(record)
         case .siteRegistered(let record): apply(record)
         case .siteBooted(let record): apply(record)
+        case .siteGapsNoted(let record): apply(record)
         }
         releaseCondemned()
     }

@@ -18,6 +18,7 @@ extension LedgerState {
         guard adoption.firstLSN > lane.lastLSN || lane.nextSequence == 1 else {
             throw .overlappingLSN(firstLSN: adoption.firstLSN, expected: lane.lastLSN &+ 1)
         }
+        try check(gaps: adoption.gaps, of: adoption)
         return try place(adoption)
     }
 
@@ -58,8 +59,12 @@ extension LedgerState {
                 committed: planner.committed),
             site: adoption.site, incarnation: adoption.incarnation, lane: adoption.lane, sequence: adoption.sequence,
             firstLSN: adoption.firstLSN, lastLSN: adoption.lastLSN)
+        var records = topicPlan.records + [.siteObjectAdopted(record)]
+        if !adoption.gaps.isEmpty {
+            records.append(.siteGapsNoted(place(gaps: adoption.gaps, of: adoption, outcomes: planner.outcomes)))
+        }
         return LedgerDecision(
-            records: topicPlan.records + [.siteObjectAdopted(record)],
+            records: records,
             answer: .adoption(.adopted(runs: planner.outcomes)))
     }
 

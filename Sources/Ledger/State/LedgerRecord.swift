@@ -8,6 +8,7 @@ enum LedgerRecord: Sendable, Equatable {
     case topicConfigsSet(TopicConfigsSet)
     case objectCommitted(ObjectCommitted)
     case siteObjectAdopted(SiteObjectAdopted)
+    case siteGapsNoted(SiteGapsNoted)
     case producerIDsAllocated(ProducerIDsAllocated)
     case groupOffsetsCommitted(GroupOffsetsCommitted)
     case groupDeleted(GroupDeleted)
@@ -192,7 +193,7 @@ extension LedgerRecord {
         case .topicConfigsSet, .producerIDsAllocated, .groupOffsetsCommitted, .groupDeleted, .groupOffsetsDeleted,
             .objectsMarked, .objectsForgotten, .producersExpired, .nodeRegistered, .siteSeen, .siteStateSet,
             .transactionInitialised, .transactionExtended, .transactionOffsetsAdded, .transactionsExpired,
-            .volumeRegistered, .siteRegistered, .siteBooted:
+            .volumeRegistered, .siteRegistered, .siteBooted, .siteGapsNoted:
             break
         }
     }

@@ -57,6 +57,8 @@ struct LaneState: Sendable, Equatable {
     var gapCount: Int64 = 0
     var missingLSNs: UInt64 = 0
     var recentGaps: [LaneGap] = []
+    /// What the site has told as missing.
+    var gaps = LaneGaps()
 
     static let recentGapsMax = 16
 
@@ -78,6 +80,6 @@ struct LaneState: Sendable, Equatable {
         LaneFacts(
             lane: lane, nextSequence: nextSequence, lastLSN: lastLSN, adoptedMs: adoptedMs, recordCount: recordCount,
             sizeBytes: sizeBytes, rejectedRuns: rejectedRuns, gapCount: gapCount, missingLSNs: missingLSNs,
-            recentGaps: recentGaps)
+            recentGaps: recentGaps, gaps: gaps.recent, gapTotals: gaps.totals)
     }
 }

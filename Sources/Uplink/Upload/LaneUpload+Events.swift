@@ -73,6 +73,14 @@ extension LaneUpload {
         return begin(.putting(plan))
     }
 
+    /// Data was dropped between gathering and planning, so that the plan would end inside a gap: gather again.
+    public mutating func planOutdated(now: Duration) -> Action {
+        guard case .busy(.planning) = state else { preconditionFailure("planOutdated() in \(state)") }
+        failures = 0
+        isBacklog = true
+        return next(now: now)
+    }
+
     /// The store keeps the object.
     public mutating func putSucceeded(objectBytes: Int, logBytes: Int, took: Duration) -> Action {
         let plan: UploadPlan

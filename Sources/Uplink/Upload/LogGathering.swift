@@ -9,8 +9,10 @@ struct GatheredRange: Sendable {
     var lastLSN: UInt64
     /// More is durable behind it.
     var isFull = false
-    /// LSNs that the log has lost; the log raises the alarm.
-    var lostLSNs: UInt64 = 0
+    /// Ranges that the log has lost and no gap record tells of; the log raises the alarm.
+    var lost: [LSNGap] = []
+
+    var lostLSNs: UInt64 { lost.reduce(0) { $0 &+ $1.count } }
 }
 
 extension LaneSource {
@@ -44,6 +46,8 @@ extension LaneSource {
             guard slice.nextLSN > range.lastLSN + 1 else { break }
             slice.batches.removeAll { $0.lsn > plan.lastLSN }
             slice.nextLSN = min(slice.nextLSN, plan.lastLSN + 1)
+            slice.gaps = slice.gaps.filter { $0.firstLSN <= plan.lastLSN }
+                .map { LSNGap(firstLSN: $0.firstLSN, lastLSN: min($0.lastLSN, plan.lastLSN)) }
             range.take(slice)
         }
         return range
@@ -55,6 +59,6 @@ extension GatheredRange {
         for batch in slice.batches { logBytes += batch.batch.readableBytes }
         batches += slice.batches
         lastLSN = slice.nextLSN - 1
-        for gap in slice.gaps { lostLSNs &+= gap.count }
+        lost += slice.gaps
     }
 }

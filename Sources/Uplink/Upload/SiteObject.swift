@@ -60,18 +60,21 @@ public struct SiteObjectBuilder: Sendable {
             site: identity.site, incarnation: place.incarnation, lane: lane, sequence: place.sequence)
     }
 
-    /// `batches` are those of the plan's range in LSN order; without any the object has no runs, so that the sequence
-    /// goes on. The object is created at the wall time of its last batch, which the log keeps.
+    /// `batches` are those of the plan's range in LSN order, none of them in one of `gaps`; without any the object has no
+    /// runs, so that the sequence goes on. It is created at the wall time of its last batch, which the log keeps.
     public func build(
-        _ plan: UploadPlan, batches: consuming [StoredBatch]
+        _ plan: UploadPlan, batches: consuming [StoredBatch], gaps: [GapRecord] = []
     ) throws(ObjectFormatError) -> (body: ByteBuffer, footer: ObjectFooter) {
         let place = identity.place(lane: lane, sequence: plan.sequence)
         let header = ObjectHeader.site(
             identity.site, incarnation: place.incarnation, lane: lane, sequence: place.sequence,
             firstLSN: plan.firstLSN, lastLSN: plan.lastLSN, createdMs: batches.last?.wallMs ?? 0)
+        let gaps = gaps.map { ObjectGap($0, reaching: plan) }
         let logBytes = batches.reduce(0) { $0 + $1.batch.readableBytes }
         // Merging never grows a group, so the log's bytes and an index entry for each batch bound the object.
-        var writer = try ObjectWriter(header: header, sizeBytesMax: logBytes + batches.count * 512 + (1 << 20))
+        let gapBytes = gaps.reduce(0) { $0 + $1.encodedBytes }
+        var writer = try ObjectWriter(
+            header: header, gaps: gaps, sizeBytesMax: logBytes + batches.count * 512 + gapBytes + (1 << 20))
         var partitions = Self.byPartition(batches)
         for key in Array(partitions.keys) {
             // Taken out, so that the batches of a partition are freed as soon as they are merged.
@@ -112,10 +115,30 @@ extension ObjectFooter {
             return "it holds LSN \(theirs.firstLSN) to \(theirs.lastLSN), not \(mine.firstLSN) to \(mine.lastLSN)"
         }
         let stored = Dictionary(grouping: runs, by: \.topic)
-        for run in planned.runs where !(stored[run.topic] ?? []).contains(where: { $0.holds(run) }) {
+        // What could not be read when the object was built may be readable again; the cloud knows it as lost.
+        let hasLoss = gaps.contains { $0.reason == .unreadable }
+        for run in planned.runs where !hasLoss && !(stored[run.topic] ?? []).contains(where: { $0.holds(run) }) {
             return "it lacks \(run.recordCount) records of \(run.topic)/\(run.partition) at \(run.firstLocalOffset)"
         }
         return nil
+    }
+}
+
+extension ObjectGap {
+    /// The part of a recorded gap that lies in the plan, which is all of it: plans end outside of gaps.
+    init(_ record: GapRecord, reaching plan: UploadPlan) {
+        self.init(
+            reason: ObjectGap.Reason(rawValue: record.reason.rawValue) ?? .unreadable,
+            firstLSN: max(record.firstLSN, plan.firstLSN), lastLSN: min(record.lastLSN, plan.lastLSN))
+        items = record.partitions.map {
+            Item(
+                topic: $0.topic, partition: $0.partition, firstLocalOffset: $0.firstOffset,
+                lastLocalOffset: $0.lastOffset, recordCount: $0.recordCount, batchCount: $0.batchCount,
+                sizeBytes: $0.sizeBytes, firstWallMs: $0.firstWallMs, lastWallMs: $0.lastWallMs)
+        }
+        rest = Rest(
+            partitionCount: record.rest.partitionCount, recordCount: record.rest.totals.records,
+            batchCount: record.rest.totals.batches, sizeBytes: record.rest.totals.bytes)
     }
 }
 

@@ -102,6 +102,7 @@ extension LaneCore {
     /// The oldest group admitted is durable.
     mutating func keep(_ group: StagedGroup, _ outcomes: inout [AppendOutcome]) {
         state.keep()
+        tally(group)
         outcomes += group.outcomes
         count(group.outcomes[...])
         guard !group.isEmpty else { return }

@@ -21,12 +21,14 @@ extension LaneCore {
         replay(from: base, window, &report)
         joinUnreadable(&report)
         findOldGaps(before: base, window, &report)
+        report.gaps = state.gaps.unrecorded(report.gaps)
         bootEpoch = BootEpoch.following(bootEpochSeen, atLeast: bootEpoch)
         report.hadReadErrors = report.hadReadErrors || window.failedBlocks > 0
         settleTail(&report)
         segmentsChanged()
         moveLogStarts()
         freeUploaded()
+        freeDropped()
         finish(window, &report)
         return report
     }
@@ -146,6 +148,7 @@ extension LaneCore {
             let isHead = frame.groupOffset <= Block.sizeBytes
             unsettled?.groupOffset = isHead || frame.header.kind == .seal ? nil : frame.groupOffset
             state.apply(frame)
+            noteWall(frame.header)
             bootEpochSeen = max(bootEpochSeen, frame.bootEpoch ?? 0)
         case .gap(let gap): report.gaps.append(gap)
         case .quarantined(let offset, let length):
@@ -192,8 +195,11 @@ extension LaneCore {
             } catch {
                 report.notes.append(error.description)
             }
-            if let end = scan.expectedLSN, end < limit {
-                report.gaps.append(LSNGap(firstLSN: end, lastLSN: limit - 1))
+            guard let end = scan.expectedLSN, end < limit else { continue }
+            report.gaps.append(LSNGap(firstLSN: end, lastLSN: limit - 1))
+            if state.gaps.covers(end, limit - 1) {
+                let dropped = segments[place].sequence..<segments[following].sequence
+                report.missingSegments.removeAll { dropped.contains($0) }
             }
         }
     }

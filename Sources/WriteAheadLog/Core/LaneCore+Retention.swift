@@ -40,6 +40,7 @@ extension LaneCore {
         freed = []
         segmentsChanged()
         moveLogStarts()
+        state.gaps.forget(before: segments.first?.firstLSN ?? 0)
     }
 
     private func isPastRetention(_ segment: LiveSegment<D.File>) -> Bool {
@@ -54,7 +55,7 @@ extension LaneCore {
     }
 
     /// Renames the file to a spare, or removes it.
-    private mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
+    mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
         let name = SegmentName.live(segment.sequence)
         let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
         let spare =
@@ -62,11 +63,16 @@ extension LaneCore {
             ? SegmentName.spare(segment.sequence) : nil
         if let spare { try disk.rename(name, to: spare) } else { try disk.remove(name) }
         if let spare { freed.append(spare) }
+        tallies.forget(segment.sequence)
     }
 
     /// What the oldest segment's checkpoint says comes next is the oldest that is still here.
     mutating func moveLogStarts() {
+        state.gaps.idle = nil
         guard let oldest = segments.first, oldest.isReadable, let checkpoint = readCheckpoint(oldest) else { return }
+        if checkpoint.lastBatchLSN + 1 < oldest.firstLSN {
+            state.gaps.idle = LSNGap(firstLSN: checkpoint.lastBatchLSN + 1, lastLSN: oldest.firstLSN - 1)
+        }
         for row in checkpoint.partitions.rows {
             guard let place = state.partitions.place(of: row.name) else { continue }
             let start = min(max(row.nextOffset, state.partitions[place].logStart), state.partitions[place].nextOffset)
@@ -77,12 +83,14 @@ extension LaneCore {
     /// The checkpoint at the head of a segment, nil when it cannot be read.
     func readCheckpoint(_ segment: LiveSegment<D.File>) -> LaneState? {
         let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
+        window.readsAroundErrors = true
         var scan = SegmentScan(
             window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
             endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
         guard let item = try? scan.next(), case .frame(let frame) = item, frame.header.kind == .checkpoint
         else { return nil }
         return Checkpoint.decode(
-            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
+            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax,
+            gapBytesMax: configuration.gapBytesMax)
     }
 }

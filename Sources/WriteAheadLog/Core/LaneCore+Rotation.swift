@@ -11,6 +11,7 @@ extension LaneCore {
     /// Makes sure the newest segment may be written and has room for a group of `groupBytes` of data.
     mutating func makeRoom(_ groupBytes: Int) -> Room {
         do throws(DiskError) { try settle() } catch { return failed(error) }
+        if configuration.fullPolicy == .dropOldest { makeSpace(groupBytes) }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
         if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes, adding: groupBytes) }
         let afterRotation = segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
@@ -20,7 +21,7 @@ extension LaneCore {
             try rotate()
             return .ready
         } catch {
-            return failed(error)
+            return error.isDiskFull && makeSpaceOnDisk(groupBytes) ? .ready : failed(error)
         }
     }
 
@@ -64,6 +65,7 @@ extension LaneCore {
         try? disk.remove(SegmentName.live(last.sequence))
         try? disk.syncDirectory()
         segments.removeLast()
+        tallies.forget(last.sequence)
         segmentsChanged()
         state.nextLSN = last.firstLSN
         tailBytes = segments[segments.count - 1].endBytes
@@ -95,6 +97,7 @@ extension LaneCore {
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
                 firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch))
         segmentsChanged()
+        tallies.begin(sequence)
         tailBytes = head.count
         state.nextLSN += 1
         mustRotate = false
@@ -119,7 +122,10 @@ extension LaneCore {
         let staging = idleStaging
         staging.begin(
             sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes)
-        let frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
+        var frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
+        // When the segment before this one was closed, for its age after a restart.
+        frame.wallMs = lastWallMs
+        frame.clockQuality = lastWallQuality
         _ = staging.append(frame, topic: "", payload: payload)
         let bytes = staging.finish()
         let header = SegmentHeader(
@@ -173,7 +179,7 @@ extension LaneCore {
     private mutating func closeNewest() {
         guard let newest = segments.last else { return }
         if newest.isReadable { segments[segments.count - 1].endBytes = tailBytes }
-        segments[segments.count - 1].closedAtNs = clockNs
+        segments[segments.count - 1].closedAtNs = lastAppendNs > 0 ? lastAppendNs : clockNs
         disk.endWriting(newest.file)
     }
 

@@ -9,6 +9,9 @@ extension LaneCore {
         case .refused(let reason): throw .planRefused(reason)
         case .record: break
         }
+        if let gap = state.gaps.gap(holding: plan.lastLSN), gap.lastLSN > plan.lastLSN {
+            throw .planOutdated(gapLastLSN: gap.lastLSN)
+        }
         try writeControl(.plan, plan.encoded)
         state.uploads.apply(plan)
     }
@@ -25,7 +28,9 @@ extension LaneCore {
         }
         try writeControl(.uploaded, UploadedMark(sequence: sequence, lastLSN: lastLSN).encoded)
         state.uploads.apply(uploaded: sequence, lastLSN: lastLSN)
+        state.gaps.uploaded(through: state.uploads.uploadedThrough)
         freeUploaded()
+        freeDropped()
     }
 
     /// Marks an orderly end, so that the next recovery knows that nothing before it was unfinished. Best effort.
@@ -44,11 +49,12 @@ extension LaneCore {
     }
 
     /// One group with one control frame. May use the end of a segment that data may not, and ignores the quota.
-    private mutating func writeControl(_ kind: FrameKind, _ payload: ByteBuffer) throws(WALError) {
+    mutating func writeControl(_ kind: FrameKind, _ payload: ByteBuffer) throws(WALError) {
         var last: DiskError?
         for _ in 0..<2 {
             do throws(DiskError) {
-                try makeControlRoom()
+                try makeControlRoom(
+                    Block.roundedUp(GroupHeader.sizeBytes + FrameHeader.sizeBytes + payload.readableBytes))
                 try writeControlGroup(kind, payload)
                 return
             } catch {
@@ -60,10 +66,9 @@ extension LaneCore {
         throw last.isDiskFull ? .diskFull : .diskFailed(last.description)
     }
 
-    private mutating func makeControlRoom() throws(DiskError) {
+    private mutating func makeControlRoom(_ needed: Int) throws(DiskError) {
         try settle()
         let size = segments.last?.sizeBytes ?? 0
-        let needed = Block.sizeBytes
         if !mustRotate, tailBytes + needed <= size - configuration.controlReserveBytes { return }
         do throws(DiskError) {
             try rotate()

@@ -47,6 +47,15 @@ public struct LaneCore<D: Disk> {
     var staged: StagedGroup?
     private let stagings: (Staging, Staging)
     let reader: LogReader<D>
+    /// What the segments begun in this process hold.
+    var tallies = SegmentTallies()
+    /// Wall time of the newest batch, and how far it may be believed.
+    var lastWallMs: Int64 = 0
+    var lastWallQuality: UInt8 = 0
+    /// Latest monotonic time of a batch; 0 when none has come since the start.
+    var lastAppendNs: UInt64 = 0
+    /// Monotonic time at which the age of what recovery found is counted from.
+    var ageStartNs: UInt64 = 0
 
     /// `saltSeed` must differ from run to run in production, so that stale blocks never verify. `bootEpoch` is what the
     /// installation counts this start as; recovery raises it above all that the segments know.
@@ -66,7 +75,9 @@ public struct LaneCore<D: Disk> {
     }
 
     static func emptyState(_ configuration: LaneConfiguration) -> LaneState {
-        LaneState(producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax)
+        LaneState(
+            producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax,
+            gapBytesMax: configuration.gapBytesMax)
     }
 
     /// What is being written or staged does not count.
@@ -83,7 +94,9 @@ public struct LaneCore<D: Disk> {
 
     /// Durable batches from `lsn` on; see `LaneSource.read`.
     public func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice {
-        try reader.read(from: lsn, maxBytes: maxBytes, maxCount: maxCount, in: view)
+        var slice = try reader.read(from: lsn, maxBytes: maxBytes, maxCount: maxCount, in: view)
+        state.gaps.censor(&slice)
+        return slice
     }
 
     /// Bytes that count against the quota: closed segments whole, the newest up to its tail.

@@ -4,7 +4,8 @@ import NIOCore
 /// The state of a lane as the first frame of a segment holds it, so that any suffix of segments recovers fully.
 /// README, section 4. Integers are little-endian.
 enum Checkpoint {
-    static let version: UInt32 = 1
+    /// Version 1 has no gaps at its end; it is still read.
+    static let version: UInt32 = 2
     /// Bytes one partition or producer can take at most; for checking settings.
     static let partitionBytesMax = 2 + FrameHeader.topicBytesMax + 20
     static let producerBytesMax = 24 + 256
@@ -34,14 +35,17 @@ enum Checkpoint {
             out.writeInteger(UInt32(sequences.readableBytes), endianness: .little)
             out.writeImmutableBuffer(sequences)
         }
+        state.gaps.encode(into: &out)
         return out
     }
 
     /// Nil when the bytes are no checkpoint of this version; its checksum was right, so that means another version.
-    static func decode(_ bytes: ByteBuffer, producersMax: Int, partitionsMax: Int) -> LaneState? {
+    static func decode(
+        _ bytes: ByteBuffer, producersMax: Int, partitionsMax: Int, gapBytesMax: Int = .max
+    ) -> LaneState? {
         var bytes = bytes
-        var state = LaneState(producersMax: producersMax, partitionsMax: partitionsMax)
-        guard bytes.readInteger(endianness: .little, as: UInt32.self) == version,
+        var state = LaneState(producersMax: producersMax, partitionsMax: partitionsMax, gapBytesMax: gapBytesMax)
+        guard let found = bytes.readInteger(endianness: .little, as: UInt32.self), (1...version).contains(found),
             let nextLSN = bytes.readInteger(endianness: .little, as: UInt64.self),
             let lastBatchLSN = bytes.readInteger(endianness: .little, as: UInt64.self),
             let uploads = readUploads(&bytes)
@@ -50,6 +54,10 @@ enum Checkpoint {
         state.lastBatchLSN = lastBatchLSN
         state.uploads = uploads
         guard readPartitions(&bytes, into: &state), readProducers(&bytes, into: &state) else { return nil }
+        if found >= 2 {
+            guard let gaps = GapLedger(reading: &bytes, limitBytes: gapBytesMax) else { return nil }
+            state.gaps = gaps
+        }
         return state
     }
 

@@ -8,6 +8,8 @@ enum FrameKind: UInt8, Sendable {
     case checkpoint = 4
     /// Written when the lane is closed in order; carries nothing.
     case seal = 5
+    /// LSNs whose data was given up before it was uploaded.
+    case gap = 6
     /// Of a newer program, which says with it something that others may ignore. Never written.
     case unknown = 0
 }

@@ -171,7 +171,10 @@ public final class LaneLog: LaneSource {
     // MARK: The uplink
 
     public func read(from lsn: UInt64, maxBytes: Int, maxCount: Int) throws(WALError) -> LogSlice {
-        let slice = try reader.read(from: lsn, maxBytes: maxBytes, maxCount: maxCount, in: published.view)
+        // Taken together: what is dropped later can still be read through this view, and is a gap to the next one.
+        let (view, gaps) = published.withState { ($0.view, $0.gaps) }
+        var slice = try reader.read(from: lsn, maxBytes: maxBytes, maxCount: maxCount, in: view)
+        gaps.censor(&slice)
         for gap in slice.gaps { noteLoss(gap) }
         return slice
     }
@@ -182,6 +185,22 @@ public final class LaneLog: LaneSource {
 
     public func recordUploaded(sequence: UInt64, lastLSN: UInt64) async throws(WALError) {
         try await control { .uploaded(sequence: sequence, lastLSN: lastLSN, $0) }
+    }
+
+    public func gapRecords(from first: UInt64, through last: UInt64) -> [GapRecord] {
+        published.withState { $0.gaps.records(from: first, through: last) }
+    }
+
+    public func describe(lost gaps: [LSNGap]) -> [GapRecord] {
+        let (view, partitions) = published.withState { ($0.view, $0.partitions) }
+        return LossSurvey.records(
+            of: gaps, reason: .unreadable, in: view, disk: reader.disk, end: partitions)
+    }
+
+    /// Gives up what has waited longer than the lane allows; does nothing for a lane without such a limit. To be called now
+    /// and then. `nowNs` is of the clock that stamps entries; `wallMs` is nil when the wall clock is not to be believed.
+    public func expire(nowNs: UInt64, wallMs: Int64?) {
+        if configuration.quotaAge != nil { _ = queue.post(.expire(nowNs: nowNs, wallMs: wallMs)) }
     }
 
     private func control(

@@ -136,6 +136,11 @@ struct LaneWriter {
             core.spares.append(name)
             core.counters.written.zeroes += UInt64(core.configuration.segmentSizeBytes)
             spareAsked = false
+        case .expire(let nowNs, let wallMs):
+            _ = finishAll()
+            core.expire(nowNs: nowNs, wallMs: wallMs)
+            publish(withProducers: false)
+            published.notify(core.durableLSN)
         case .plan(let plan, let completion):
             _ = finishAll()
             let result = attempt { core throws(WALError) in try core.recordPlan(plan) }

@@ -6,6 +6,7 @@ final class PublishedLane: Sendable {
         var view = LogView<LocalFile>()
         var partitions = PartitionTable()
         var uploads = UploadState()
+        var gaps = GapLedger(limitBytes: 0)
         var status = LaneStatus()
         var layoutVersion = -1
     }
@@ -87,6 +88,7 @@ final class PublishedLane: Sendable {
             state.follow(core)
             state.view.durableLSN = core.durableLSN
             state.uploads = core.uploadState
+            state.gaps = core.state.gaps
             state.status.follow(core)
         }
     }
@@ -131,6 +133,8 @@ extension LaneStatus {
         partitionCount = core.state.partitions.count
         producerCount = core.state.producers.count
         isFailing = core.isFailing
+        dropped = core.state.gaps.totals
+        pendingGaps = core.state.gaps.pending.count
         let indexBytes = written.index
         written = core.counters.written
         written.index = indexBytes

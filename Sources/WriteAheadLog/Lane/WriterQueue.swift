@@ -4,6 +4,8 @@ final class WriterQueue: Sendable {
         case append([LogEntry], bytes: Int, @Sendable ([AppendOutcome]) -> Void)
         case plan(UploadPlan, @Sendable (Result<Void, WALError>) -> Void)
         case uploaded(sequence: UInt64, lastLSN: UInt64, @Sendable (Result<Void, WALError>) -> Void)
+        /// Time has passed.
+        case expire(nowNs: UInt64, wallMs: Int64?)
         /// A zeroed segment file has been made.
         case spare(String)
     }
@@ -122,7 +124,7 @@ final class WriterQueue: Sendable {
                     if bytes + size > roomBytes || (bytes > 0 && bytes + size > pieceBytes) { break scan }
                     bytes += size
                 case .spare: break
-                case .plan, .uploaded: break scan
+                case .plan, .uploaded, .expire: break scan
                 }
                 end += 1
             }

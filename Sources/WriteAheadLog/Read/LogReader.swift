@@ -5,7 +5,7 @@ import Synchronization
 /// Reads durable frames of a lane from any thread: by LSN through the segments, or one frame the index points at.
 /// Every frame is verified; what does not verify is a gap or an error, never data.
 final class LogReader<D: Disk>: Sendable {
-    private let disk: D
+    let disk: D
     private let cache = Mutex(Cache())
 
     /// Windows to use again and places where earlier reads ended, both few.

@@ -13,11 +13,18 @@ extension LaneState {
         case .uploaded:
             if let mark = UploadedMark(reading: frame.payload) {
                 uploads.apply(uploaded: mark.sequence, lastLSN: mark.lastLSN)
+                gaps.uploaded(through: uploads.uploadedThrough)
             }
         case .checkpoint:
             let decoded = Checkpoint.decode(
-                frame.payload, producersMax: producers.limit, partitionsMax: partitionsMax)
+                frame.payload, producersMax: producers.limit, partitionsMax: partitionsMax,
+                gapBytesMax: gaps.limitBytes)
             if let decoded { self = decoded }
+        case .gap:
+            var payload = frame.payload
+            if let record = GapRecord(reading: &payload) {
+                gaps.apply(record, plannedThrough: uploads.plannedThrough)
+            }
         case .seal, .unknown: break
         }
         nextLSN = max(nextLSN, frame.header.lsn + 1)

@@ -9,12 +9,14 @@ struct LaneState: Sendable {
     var partitions = PartitionTable()
     var producers: ProducerTable
     var uploads = UploadLedger()
+    var gaps: GapLedger
     let partitionsMax: Int
     /// Oldest first: a group may be admitted while the one before it is not durable yet.
     private var undo: [Undo] = []
 
-    init(producersMax: Int, partitionsMax: Int) {
+    init(producersMax: Int, partitionsMax: Int, gapBytesMax: Int = .max) {
         producers = ProducerTable(limit: producersMax)
+        gaps = GapLedger(limitBytes: gapBytesMax)
         self.partitionsMax = partitionsMax
     }
 

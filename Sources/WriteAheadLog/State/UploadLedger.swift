@@ -31,8 +31,11 @@ struct UploadLedger: Sendable, Equatable {
             openPlans: open.filter { !$0.isUploaded }.map(\.plan))
     }
 
+    /// Up to here every LSN is uploaded or in an open plan.
+    var plannedThrough: UInt64 { open.last?.plan.lastLSN ?? uploadedThrough }
+
     /// The first LSN that no plan covers.
-    private var nextLSN: UInt64 { (open.last?.plan.lastLSN ?? uploadedThrough) + 1 }
+    private var nextLSN: UInt64 { plannedThrough + 1 }
 
     func check(_ plan: UploadPlan, durableLSN: UInt64) -> Verdict {
         if open.contains(where: { $0.plan == plan }) { return .known }
