@@ -10,7 +10,7 @@ import time
 import pytest
 
 from clients import produce, read
-from conftest import BINARY, Cloud, Edge, SeaweedFS, wait_until
+from conftest import BINARY, Cloud, Edge, SeaweedFS, cairn, wait_until
 
 
 def send(edge, topic, values):
