@@ -8,6 +8,7 @@ journal is replayed. What the file system had handed to the device without a flu
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 
@@ -41,7 +42,15 @@ class Disk:
         self.mounted.append(place)
 
     def _unmount(self, place):
-        run("umount", place)
+        # The kernel ends the writes of a killed process a little after the process.
+        for attempt in range(100):
+            try:
+                run("umount", place)
+                break
+            except OSError:
+                if attempt == 99:
+                    raise
+                time.sleep(0.1)
         self.mounted.remove(place)
 
     def snapshot(self):
