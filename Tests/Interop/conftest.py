@@ -110,7 +110,7 @@ class Edge(Process):
     def __init__(self, directory, store, announce=None, site="TEST01", extra=(), name="edge", ports=()):
         """`ports` are those of `extra` that must accept before a test goes on."""
         self.kafka, self.ntrip, self.http = free_port(), free_port(), free_port()
-        self.ports = [self.kafka, self.ntrip, *ports]
+        self.ports = [self.kafka, self.ntrip, self.http, *ports]
         self.data = Path(directory) / name
         arguments = [
             BINARY, "edge", "--site", site, "--data-dir", self.data,
@@ -154,7 +154,7 @@ class Cloud(Process):
 
     def start(self):
         super().start()
-        wait_until(lambda: accepts(self.kafka) or not self.running, f"cloud accepting\n{self.output()[-2000:]}")
+        wait_until(lambda: accepts(self.kafka) and accepts(self.http) or not self.running, f"cloud accepting\n{self.output()[-2000:]}")
         assert self.running, self.output()[-3000:]
         return self
 
