@@ -25,14 +25,6 @@ public struct ConsoleServer: Service {
         let router = Router(context: ConsoleContext.self)
         addReading(to: router)
         for endpoint in content.endpoints { add(endpoint, to: router) }
-        if let gaps = content.gaps {
-            router.get("/v1/gaps") { request, _ in
-                let query = request.uri.queryParameters
-                let body = gaps(query["site"].map(String.init), query["lane"].map(String.init))
-                return Self.response(body, type: "application/json", status: .ok)
-            }
-        }
-        if let commands = content.commands { addCommands(commands, to: router) }
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "cairn"),
@@ -50,9 +42,6 @@ public struct ConsoleServer: Service {
         router.get("/metrics") { _, _ in
             Self.response(Metric.text(content.metrics()), type: "text/plain; version=0.0.4; charset=utf-8")
         }
-        if let report = content.report {
-            router.get("/status.json") { _, _ in Self.response(await report(), type: "application/json") }
-        }
         router.get("/health") { _, _ in
             let problems = content.problems()
             guard !problems.isEmpty else { return Self.response("ok\n", type: "text/plain; charset=utf-8") }
@@ -66,55 +55,29 @@ public struct ConsoleServer: Service {
         router.on(RouterPath(endpoint.path), method: method) { request, context in
             let body = try await request.body.collect(upTo: endpoint.bodyBytesMax)
             let answer = await endpoint.answer(Self.call(request, context, body))
-            var reply = Self.response(answer.body, type: "application/json", status: .init(code: answer.status))
+            var headers = HTTPFields()
             for header in answer.headers {
-                if let name = HTTPField.Name(header.name) { reply.headers[name] = header.value }
+                if let name = HTTPField.Name(header.name) { headers[name] = header.value }
             }
-            return reply
+            return Response(
+                status: .init(code: answer.status), headers: headers, body: ResponseBody(byteBuffer: answer.body))
         }
     }
 
     private static func call(_ request: Request, _ context: ConsoleContext, _ body: ByteBuffer) -> ConsoleCall {
-        var headers: [String: String] = [:]
-        var repeated: Set<String> = []
-        for field in request.headers {
-            let name = field.name.canonicalName
-            if headers.updateValue(field.value, forKey: name) != nil { repeated.insert(name) }
+        let headers = Dictionary(request.headers.map { ($0.name.canonicalName, [$0.value]) }) { $0 + $1 }
+        let query = Dictionary(request.uri.queryParameters.map { (String($0.key), String($0.value)) }) { first, _ in
+            first
         }
-        for name in repeated { headers[name] = nil }
-        let isProxied = ["forwarded", "x-forwarded-for"].contains { headers[$0] != nil || repeated.contains($0) }
+        let isProxied = ["forwarded", "x-forwarded-for"].contains { headers[$0] != nil }
         let peer = context.peer?.ipAddress
         let isLoopback = peer == "::1" || peer?.hasPrefix("127.") == true || peer?.hasPrefix("::ffff:127.") == true
-        return ConsoleCall(body: body, peer: peer, isLocal: isLoopback && !isProxied, headers: headers)
-    }
-
-    private func addCommands(_ commands: ConsoleCommands, to router: Router<ConsoleContext>) {
-        for (path, answer) in commands.questions {
-            router.get("/v1/\(path)") { _, _ in Self.response(answer(), type: "application/json", status: .ok) }
-        }
-        for (path, work) in commands.orders {
-            router.post("/v1/\(path)") { request, _ in
-                let refusal = commands.refusal(
-                    origin: request.headers[.origin], authorization: request.headers[.authorization])
-                if let refusal {
-                    return Self.response("refused\n", type: "text/plain; charset=utf-8", status: .init(code: refusal))
-                }
-                do {
-                    return Self.response(try await work(), type: "application/json", status: .ok)
-                } catch {
-                    return Self.response(
-                        "\(error)\n", type: "text/plain; charset=utf-8", status: .internalServerError)
-                }
-            }
-        }
+        return ConsoleCall(body: body, peer: peer, isLocal: isLoopback && !isProxied, headers: headers, query: query)
     }
 
     private static func response(_ text: String, type: String, status: HTTPResponse.Status = .ok) -> Response {
-        response(ByteBuffer(string: text), type: type, status: status)
-    }
-
-    private static func response(_ body: ByteBuffer, type: String, status: HTTPResponse.Status) -> Response {
-        Response(status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: body))
+        Response(
+            status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
     }
 }
 

@@ -39,6 +39,21 @@ struct FieldReader {
         return text
     }
 
+    /// The topic and the partition that a run and an item of a gap begin with.
+    mutating func topicPartition() throws(ObjectFormatError) -> (topic: String, partition: Int32) {
+        let topicBytes = try integer(UInt16.self)
+        guard (1...ObjectFormat.topicBytesMax).contains(Int(topicBytes)) else {
+            throw invalid("topic length", topicBytes)
+        }
+        let topic = try text("topic", lengthBytes: Int(topicBytes))
+        guard ObjectFormat.isTopic(topic) else {
+            throw .invalidText(part: part, field: "topic", lengthBytes: Int(topicBytes))
+        }
+        let partition = try integer(Int32.self)
+        guard partition >= 0 else { throw invalid("partition", partition) }
+        return (topic, partition)
+    }
+
     func invalid(_ field: String, _ value: some BinaryInteger) -> ObjectFormatError {
         .invalidField(part: part, field: field, value: Int64(truncatingIfNeeded: value))
     }

@@ -79,16 +79,7 @@ extension Run {
     }
 
     static func decode(from reader: inout FieldReader) throws(ObjectFormatError) -> Run {
-        let topicBytes = try reader.integer(UInt16.self)
-        guard (1...ObjectFormat.topicBytesMax).contains(Int(topicBytes)) else {
-            throw reader.invalid("topic length", topicBytes)
-        }
-        let topic = try reader.text("topic", lengthBytes: Int(topicBytes))
-        guard ObjectFormat.isTopic(topic) else {
-            throw .invalidText(part: "footer", field: "topic", lengthBytes: Int(topicBytes))
-        }
-        let partition = try reader.integer(Int32.self)
-        guard partition >= 0 else { throw reader.invalid("partition", partition) }
+        let (topic, partition) = try reader.topicPartition()
         let position = try reader.integer("position", in: 0...Int64.max)
         let lengthBytes = try reader.integer("run length", in: Int64(ObjectFormat.batchBytesMin)...Int64.max)
         let recordCount = try reader.integer("record count", in: 1...Int64.max)

@@ -57,16 +57,7 @@ extension ObjectGap {
 
 extension ObjectGap.Item {
     static func decode(from reader: inout FieldReader) throws(ObjectFormatError) -> ObjectGap.Item {
-        let topicBytes = try reader.integer(UInt16.self)
-        guard (1...ObjectFormat.topicBytesMax).contains(Int(topicBytes)) else {
-            throw reader.invalid("topic length", topicBytes)
-        }
-        let topic = try reader.text("topic", lengthBytes: Int(topicBytes))
-        guard ObjectFormat.isTopic(topic) else {
-            throw .invalidText(part: "footer", field: "topic", lengthBytes: Int(topicBytes))
-        }
-        let partition = try reader.integer(Int32.self)
-        guard partition >= 0 else { throw reader.invalid("partition", partition) }
+        let (topic, partition) = try reader.topicPartition()
         let first = try reader.integer("first local offset", in: 0...(Int64.max - 1))
         let last = try reader.integer("last local offset", in: first...(Int64.max - 1))
         let most = min(last - first, ObjectGap.countRange.upperBound - 1) + 1

@@ -1,8 +1,6 @@
 import ArgumentParser
-import AsyncHTTPClient
 import FoundationEssentials
 import NIOCore
-import NIOPosix
 
 struct GapsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,18 +16,18 @@ struct GapsCommand: AsyncParsableCommand {
     private static let answerBytesMax = 256 << 20
 
     func run() async throws {
-        let body = try await fetch()
+        let answer = try await fetch()
         if json {
-            print(String(buffer: body))
+            print(String(buffer: answer.body))
             return
         }
-        guard let report = try? JSONDecoder().decode(GapReport.self, from: Data(body.readableBytesView)) else {
+        guard let report = answer.decoded(GapReport.self) else {
             throw Complaint.say("\(cloud): the answer is not that of a cairn cloud node", Complaint.unavailable)
         }
         print(report.table.joined(separator: "\n"))
     }
 
-    private func fetch() async throws -> ByteBuffer {
+    private func fetch() async throws -> ConsoleClient.Answer {
         guard var parts = URLComponents(string: cloud + "/v1/gaps"), parts.host != nil else {
             throw Complaint.say("--cloud \(cloud): expected http://HOST:PORT", Complaint.usage)
         }
@@ -37,26 +35,14 @@ struct GapsCommand: AsyncParsableCommand {
             value.map { URLQueryItem(name: name, value: $0) }
         }
         if !query.isEmpty { parts.queryItems = query }
-        guard let url = parts.url?.absoluteString else {
-            throw Complaint.say("--cloud \(cloud): expected http://HOST:PORT", Complaint.usage)
-        }
-        let client = HTTPClient(eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
-        let result: Result<ByteBuffer, any Error>
+        let answer: ConsoleClient.Answer
         do {
-            let response = try await client.execute(HTTPClientRequest(url: url), timeout: .seconds(10))
-            let status = "\(response.status)"
-            guard status.hasPrefix("200") else { throw Complaint.say("\(cloud): \(status)", Complaint.unavailable) }
-            result = .success(try await response.body.collect(upTo: Self.answerBytesMax))
-        } catch {
-            result = .failure(error)
-        }
-        try? await client.shutdown()
-        do {
-            return try result.get()
-        } catch let code as ExitCode {
-            throw code
+            answer = try await ConsoleClient.ask(
+                cloud, "/v1/gaps" + (parts.percentEncodedQuery.map { "?" + $0 } ?? ""), bytesMax: Self.answerBytesMax)
         } catch {
             throw Complaint.say("\(cloud): \(error)", Complaint.unavailable)
         }
+        guard answer.status == 200 else { throw Complaint.say("\(cloud): \(answer.status)", Complaint.unavailable) }
+        return answer
     }
 }

@@ -1,8 +1,6 @@
 import ArgumentParser
-import AsyncHTTPClient
 import Foundation
 import NIOCore
-import NIOHTTP1
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -38,20 +36,20 @@ struct StatusCommand: AsyncParsableCommand {
     private static let replyBytesMax = 1 << 20
 
     private func ask() async -> Result<GatewayReport, Why> {
-        let address = url.hasSuffix("/") ? String(url.dropLast()) : url
+        let answer: ConsoleClient.Answer
         do {
-            let response = try await HTTPClient.shared.execute(
-                HTTPClientRequest(url: address + "/status.json"), deadline: .now() + .seconds(5))
-            guard response.status == .ok else {
-                return .failure(Why(text: "answers \(response.status.code): not a gateway's status page"))
-            }
-            let body = try await response.body.collect(upTo: Self.replyBytesMax)
-            return .success(try JSONDecoder().decode(GatewayReport.self, from: Data(body.readableBytesView)))
-        } catch is DecodingError {
-            return .failure(Why(text: "answers something else than a gateway's status"))
+            answer = try await ConsoleClient.ask(
+                url, "/status.json", bytesMax: Self.replyBytesMax, timeout: .seconds(5))
         } catch {
             return .failure(Why(text: "does not answer (\(error))"))
         }
+        guard answer.status == 200 else {
+            return .failure(Why(text: "answers \(answer.status): not a gateway's status page"))
+        }
+        guard let report = answer.decoded(GatewayReport.self) else {
+            return .failure(Why(text: "answers something else than a gateway's status"))
+        }
+        return .success(report)
     }
 
     private func lastReport() -> GatewayReport? {

@@ -1,6 +1,4 @@
 import ArgumentParser
-import AsyncHTTPClient
-import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
@@ -19,22 +17,18 @@ struct UplinkCommand: AsyncParsableCommand {
                     "\(directory)/control.json cannot be read: is it the data-dir of a gateway with http.listen, and yours?",
                     Complaint.unavailable)
             }
-            var request = HTTPClientRequest(url: control.url + path)
-            request.method = method
-            request.headers.add(name: "authorization", value: "Bearer " + control.token)
-            let answer: ByteBuffer
+            let answer: ConsoleClient.Answer
             do {
-                let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
-                answer = try await response.body.collect(upTo: 1 << 20)
-                guard response.status == .ok else {
-                    throw Complaint.say("\(control.url): \(response.status.code) \(String(buffer: answer))")
-                }
-            } catch let exit as ExitCode {
-                throw exit
+                answer = try await ConsoleClient.ask(
+                    control.url, path, method: method, headers: [("authorization", "Bearer " + control.token)],
+                    bytesMax: 1 << 20)
             } catch {
                 throw Complaint.say("no gateway answers at \(control.url): \(error)", Complaint.unavailable)
             }
-            guard let report = UplinkReport(json: answer) else {
+            guard answer.status == 200 else {
+                throw Complaint.say("\(control.url): \(answer.status) \(String(buffer: answer.body))")
+            }
+            guard let report = answer.decoded(UplinkReport.self) else {
                 throw Complaint.say("\(control.url) is another program, or another version", Complaint.unavailable)
             }
             return report

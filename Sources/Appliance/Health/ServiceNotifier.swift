@@ -33,7 +33,8 @@ struct ServiceNotifier: Sendable {
         guard name.count < MemoryLayout.size(ofValue: address.sun_path) else { return }
         if name[0] == UInt8(ascii: "@") { name[0] = 0 }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
-        let length = socklen_t(MemoryLayout.offset(of: \sockaddr_un.sun_path)! + name.count)
+        // The path follows the family.
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }

@@ -10,10 +10,15 @@ enum CloudConsole {
             page: { page(role.broker.status()) },
             metrics: { metrics(role.broker.status()) + refused(role.broker.sites) },
             problems: { role.problems },
-            endpoints: [CloudAnnounce.endpoint(role)] + SiteEndpoints.all(role),
-            gaps: { site, lane in
-                GapReport(role.broker.adopter.lanes(), site: site, lane: lane).json
-            })
+            endpoints: [CloudAnnounce.endpoint(role), gaps(role)] + SiteEndpoints.all(role))
+    }
+
+    /// `GET /v1/gaps`: what sites gave up, of `site` and `lane` or of all.
+    private static func gaps(_ role: CloudRole) -> ConsoleEndpoint {
+        ConsoleEndpoint(.get, "/v1/gaps") { call in
+            let (site, lane) = (call.parameter("site"), call.parameter("lane"))
+            return ConsoleAnswer(200, json: GapReport(role.broker.adopter.lanes(), site: site, lane: lane).json)
+        }
     }
 
     private static func refused(_ sites: SiteRegistry) -> [Metric] {

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import SiteAuthority
 
 /// How a command on the same machine reaches a running gateway: `control.json` in its data directory, readable for its own user only.
 /// Written anew, with a new token, at every start.
@@ -13,10 +14,7 @@ struct ControlFile: Codable, Equatable {
     /// Writes the file. Throws when the directory cannot be written.
     static func make(directory: String, http: HostPort) throws -> ControlFile {
         let host = ["0.0.0.0": "127.0.0.1", "::": "::1"][http.host] ?? http.host
-        let token = (0..<4).map { _ in UInt64.random(in: .min ... .max) }.map { number in
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
+        let token = MessageCode.hexadecimal(MessageCode.random(bytes: 32))
         let file = ControlFile(url: "http://\(HostPort(host: host, port: http.port))", token: token)
         let path = path(directory)
         _ = unlink(path)

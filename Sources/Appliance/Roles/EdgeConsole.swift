@@ -10,7 +10,11 @@ enum EdgeConsole {
     static func content(_ role: EdgeRole, _ health: EdgeHealth) -> ConsoleContent {
         ConsoleContent(
             page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) }, problems: { health.problems },
-            report: { await onReportThread { health.report().json() } }, commands: commands(role))
+            endpoints: [
+                ConsoleEndpoint(.get, "/status.json") { _ in
+                    ConsoleAnswer(200, json: ByteBuffer(string: await onReportThread { health.report().json() }))
+                }
+            ] + UplinkEndpoints.all(role))
     }
 
     private static let reportThread = DispatchQueue(label: "cairn.report", qos: .utility)
@@ -20,20 +24,6 @@ enum EdgeConsole {
         await withCheckedContinuation { continuation in
             reportThread.async { continuation.resume(returning: work()) }
         }
-    }
-
-    /// Nil when there is no uplink, or nobody could prove to be allowed.
-    private static func commands(_ role: EdgeRole) -> ConsoleCommands? {
-        guard let pacer = role.pacer, let token = role.control?.token else { return nil }
-        @Sendable func report() -> ByteBuffer { role.uplinkReport?.json ?? ByteBuffer() }
-        @Sendable func order(_ paused: Bool) throws -> ByteBuffer {
-            try pacer.setPaused(paused)
-            role.noteOrder(paused ? "uplink paused by command" : "uplink resumed by command")
-            return report()
-        }
-        return ConsoleCommands(
-            token: token, questions: ["uplink": { report() }],
-            orders: ["uplink/pause": { try order(true) }, "uplink/resume": { try order(false) }])
     }
 
     private static func uplinkMetrics(_ role: EdgeRole) -> [Metric] {

@@ -6,7 +6,6 @@ import NIOCore
 import NIOPosix
 import Sealing
 import ServiceLifecycle
-import SharedObject
 import Synchronization
 import Uplink
 import WriteAheadLog
@@ -88,7 +87,7 @@ final class EdgeRole: Service {
             "gateway accepts terminals and producers",
             metadata: ["site": "\(site)", "kafka": "\(settings.kafka.listen?.description ?? "off")"])
         let prefix = "sites/\(site)/\(incarnation)/"
-        store?.forgetUploads(prefix: prefix, keeping: openKeys)
+        store?.forgetUploads(prefix: prefix, keeping: uplink?.openKeys ?? [])
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
             if let store {
@@ -105,17 +104,6 @@ final class EdgeRole: Service {
         await gateway.shutdown()
         await uplink?.close()
         logger.notice("gateway stopped")
-    }
-
-    /// Keys of the objects that were planned before this start and are not known to be in the store.
-    private var openKeys: Set<String> {
-        Set(
-            gateway.lanes.flatMap { lane in
-                lane.log.uploadState.openPlans.map { plan in
-                    ObjectKeys.site(
-                        site: site, incarnation: incarnation, lane: lane.log.laneName, sequence: plan.sequence)
-                }
-            })
     }
 
     /// The lanes as the live screen shows them.
@@ -146,8 +134,9 @@ final class EdgeRole: Service {
 
     /// Sentences about what an operator should look at.
     var problems: [String] {
+        let status = gateway.status()
         var problems: [String] = []
-        for lane in gateway.status().lanes {
+        for lane in status.lanes {
             let (name, log) = (lane.settings.name, lane.log)
             if log.isFailing {
                 problems.append("lane \(name): the disk refuses writes: \(log.alarms.lastMessage ?? "")")
@@ -164,7 +153,7 @@ final class EdgeRole: Service {
             }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
         }
-        let groups = gateway.status().groups
+        let groups = status.groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
         if let trouble = uplink?.trouble { problems.append(trouble) }
         if let pacing = uplink?.pacer.status { problems += pacing.problems }

@@ -60,11 +60,6 @@ struct UplinkReport: Codable, Equatable, Sendable {
         return ByteBuffer(bytes: (try? encoder.encode(self)) ?? Data())
     }
 
-    init?(json: ByteBuffer) {
-        guard let report = try? JSONDecoder().decode(Self.self, from: Data(json.readableBytesView)) else { return nil }
-        self = report
-    }
-
     private func bytes(_ count: Int?) -> String { count.map { LiveScreen.bytes($0) + "/s" } ?? "-" }
 
     /// What holds for all lanes, for people.

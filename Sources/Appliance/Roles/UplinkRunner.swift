@@ -107,6 +107,19 @@ final class UplinkRunner: Sendable {
 
     func close() async { try? await client?.shutdown() }
 
+    /// Names of objects and who writes them, by the installation as it is now.
+    private var identity: UplinkIdentity? {
+        UplinkIdentity(site: settings.site, eras: state.withLock { $0.installation.eras })
+    }
+
+    /// Keys of the objects that are planned and not known to be in the store.
+    var openKeys: Set<String> {
+        Set(
+            Self.uploads(gateway).flatMap { lane, upload in
+                upload.openPlans.compactMap { identity?.key(lane: lane, plan: $0.sequence)?.key }
+            })
+    }
+
     // MARK: Greeting
 
     private static let greetInterval = Duration.seconds(60)
@@ -126,8 +139,7 @@ final class UplinkRunner: Sendable {
         statement.directives = directives.version
         statement.refused = directives.refused
         guard let grants else { return statement }
-        let installation = state.withLock { $0.installation }
-        guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else { return statement }
+        guard let identity else { return statement }
         var next: [String: SiteObjectKey] = [:]
         for (lane, upload) in Self.uploads(gateway) {
             let plan = upload.openPlans.first?.sequence ?? upload.nextSequence

@@ -85,25 +85,18 @@ public final class SealedStore: ObjectStore {
     // MARK: Get
 
     public func get(_ key: String, range: Range<Int>?) async throws(ObjectStoreError) -> ByteBuffer {
-        guard let range else { return try await getWhole(key) }
+        guard let range else { return try await twice(key) { try await openWhole(key) } }
         try ObjectKey.validate(key, operation: .get)
         try checkRange(range, key: key)
-        do {
-            return try await get(key, range)
-        } catch is SealingError {
-            // What is known may be of an object that another one has replaced, or the bytes changed on their way: look once more.
-            forget(key)
-        } catch let error as ObjectStoreError {
-            throw error
-        } catch {
-            throw ObjectStoreError(.get, key: key, .corrupt("\(error)"))
-        }
-        return try await sealingErrors(key) { try await get(key, range) }
+        return try await twice(key) { try await get(key, range) }
     }
 
-    private func getWhole(_ key: String) async throws(ObjectStoreError) -> ByteBuffer {
+    /// What is known may be of an object that another one has replaced, or the bytes changed on their way: looks once more.
+    private func twice(
+        _ key: String, _ read: () async throws -> ByteBuffer
+    ) async throws(ObjectStoreError) -> ByteBuffer {
         do {
-            return try await openWhole(key)
+            return try await read()
         } catch is SealingError {
             forget(key)
         } catch let error as ObjectStoreError {
@@ -111,7 +104,7 @@ public final class SealedStore: ObjectStore {
         } catch {
             throw ObjectStoreError(.get, key: key, .corrupt("\(error)"))
         }
-        return try await sealingErrors(key) { try await openWhole(key) }
+        return try await sealingErrors(key) { try await read() }
     }
 
     private func openWhole(_ key: String) async throws -> ByteBuffer {

@@ -1,4 +1,5 @@
 import Glibc
+import SiteAuthority
 public import WriteAheadLog
 
 /// `<data-dir>/installation`: the ``Installation`` on the disk, written anew at each start and each change, atomically.
@@ -64,30 +65,17 @@ public struct InstallationFile: Sendable {
 
     /// Durable when it returns.
     public func write(_ installation: Installation) throws(Failure) {
-        let temporary = path + ".tmp"
-        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw Failure(description: "\(temporary): create: errno \(errno)") }
-        var text = installation.text
-        let wrote = text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-        let isSynced = wrote == text.utf8.count && fsync(descriptor) == 0
-        let reason = errno
-        close(descriptor)
-        guard isSynced else { throw Failure(description: "\(temporary): write: errno \(reason)") }
-        guard rename(temporary, path) == 0 else { throw Failure(description: "\(path): rename: errno \(errno)") }
-        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-        let directory = Glibc.open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { throw Failure(description: "\(parent): open: errno \(errno)") }
-        defer { close(directory) }
-        guard fsync(directory) == 0 else { throw Failure(description: "\(parent): fsync: errno \(errno)") }
+        do throws(DiskError) {
+            try replaceSynced(path, with: installation.text)
+        } catch {
+            throw Failure(description: error.description)
+        }
     }
 }
 
 extension Installation {
     /// 32 hexadecimal digits that nobody else has.
     public static func makeIncarnation() -> String {
-        (0..<2).map { _ in
-            let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-            return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-        }.joined()
+        MessageCode.hexadecimal(MessageCode.random(bytes: 16))
     }
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import WriteAheadLog
 
 #if canImport(Glibc)
     import Glibc
@@ -34,11 +35,9 @@ public struct PacerStateFile: PacerStateStore {
         public let description: String
     }
 
-    private let directory: String
     private let path: String
 
     public init(directory: String, name: String = "uplink.json") {
-        self.directory = directory
         path = directory + "/" + name
     }
 
@@ -52,32 +51,11 @@ public struct PacerStateFile: PacerStateStore {
     public func save(_ state: PacerState) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
-        let bytes = [UInt8](try encoder.encode(state)) + [UInt8(ascii: "\n")]
-        let temporary = path + ".new"
-        try write(bytes, to: temporary)
-        guard rename(temporary, path) == 0 else { throw failure("rename \(temporary)") }
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("open \(directory)") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure("sync \(directory)") }
-    }
-
-    private func write(_ bytes: [UInt8], to file: String) throws {
-        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("create \(file)") }
-        defer { close(descriptor) }
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
-            }
-            guard count > 0 || errno == EINTR else { throw failure("write \(file)") }
-            written += max(0, count)
+        let text = String(decoding: try encoder.encode(state), as: UTF8.self) + "\n"
+        do throws(DiskError) {
+            try replaceSynced(path, with: text, mode: 0o600)
+        } catch {
+            throw Failure(description: error.description)
         }
-        guard fsync(descriptor) == 0 else { throw failure("sync \(file)") }
-    }
-
-    private func failure(_ what: String) -> Failure {
-        Failure(description: "\(what): \(String(cString: strerror(errno)))")
     }
 }

@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 
 /// The file's text without its last line end, nil when there is no such file. Files above 8 KiB are cut.
 func readSmallFile(_ path: String) throws(DiskError) -> String? {
@@ -21,16 +21,16 @@ func readSmallFile(_ path: String) throws(DiskError) -> String? {
 }
 
 /// Puts `text` in the place of the file: afterwards the old or the new one is there whole, whenever power goes.
-func replaceSynced(_ path: String, with text: String) throws(DiskError) {
+package func replaceSynced(_ path: String, with text: String, mode: mode_t = 0o640) throws(DiskError) {
     let temporary = path + ".tmp"
-    try writeSynced(text, to: temporary)
+    try writeSynced(text, to: temporary, mode)
     if rename(temporary, path) != 0 { throw DiskError(.rename, path, errno: errno) }
     let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     try syncDirectoryAt(parent.isEmpty ? "/" : parent)
 }
 
-private func writeSynced(_ text: String, to path: String) throws(DiskError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+private func writeSynced(_ text: String, to path: String, _ mode: mode_t) throws(DiskError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw DiskError(.create, path, errno: errno) }
     defer { close(descriptor) }
     var text = text
