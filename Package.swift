@@ -121,7 +121,7 @@ let package = Package(
             .executableTarget(
                 name: "wal-bench", dependencies: ["WriteAheadLog", "KafkaProtocol", nioCore], path: "bench/wal",
                 swiftSettings: swiftSettings),
-            .testTarget(name: "ApplianceTests", dependencies: ["Appliance"], swiftSettings: swiftSettings),
+            .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "Uplink"], swiftSettings: swiftSettings),
             .testTarget(
                 name: "Simulation",
                 dependencies: [

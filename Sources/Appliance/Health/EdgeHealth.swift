@@ -28,14 +28,16 @@ final class EdgeHealth: Sendable {
     func facts() -> ProgressJudge.Facts {
         beats.ask()
         let uploads = Dictionary(role.uploads.map { ($0.lane, $0) }) { first, _ in first }
-        let held = Set(role.uplinkReport?.lanes.filter { $0.hold != nil }.map(\.lane) ?? [])
+        let pace = role.uplinkReport
+        let held = Set(pace?.lanes.filter { $0.hold != nil }.map(\.lane) ?? [])
         let lanes = role.gateway.status().lanes.map { lane in
             let log = lane.log
             return ProgressJudge.Lane(
                 name: lane.settings.name, pendingBytes: log.pendingBytes,
                 decided: log.durableBatches &+ log.duplicateBatches &+ log.rejectedBatches,
                 uplink: uploads[lane.settings.name].map {
-                    ProgressJudge.Uplink($0, isHeld: held.contains(lane.settings.name))
+                    ProgressJudge.Uplink(
+                        $0, isHeld: held.contains(lane.settings.name), sentBytes: pace?.budgetUsedBytes ?? 0)
                 })
         }
         return ProgressJudge.Facts(lanes: lanes, loopBeats: beats.lastBeats)
@@ -80,7 +82,8 @@ final class EdgeHealth: Sendable {
 }
 
 extension ProgressJudge.Uplink {
-    init(_ status: LaneUplinkStatus, isHeld: Bool) {
+    /// - Parameter sentBytes: of all lanes, as they leave: a PUT over a slow link may last for hours and gets on all the same.
+    init(_ status: LaneUplinkStatus, isHeld: Bool, sentBytes: UInt64) {
         let isBusy =
             switch status.phase {
             case .reading, .planning, .putting, .comparing, .recording: true
@@ -88,7 +91,7 @@ extension ProgressJudge.Uplink {
             }
         let steps = [
             UInt64(status.attempt), status.nextSequence, status.uploadedObjects, status.failedAttempts,
-            status.currentPlan?.sequence ?? 0, UInt64(LaneUplinkStatus.Phase.places[status.phase] ?? 0),
+            status.currentPlan?.sequence ?? 0, UInt64(LaneUplinkStatus.Phase.places[status.phase] ?? 0), sentBytes,
         ]
         self.init(
             isBusy: isBusy, backlogLSNs: status.currentPlan == nil && !status.isBacklog ? 0 : status.backlogLSNs,

@@ -6,7 +6,7 @@ struct ProgressJudge: Sendable {
     struct Limits: Sendable, Equatable {
         /// Something waits for the log's writer, which neither took nor refused anything.
         var intake: Duration = .seconds(30)
-        /// One step of an upload, whatever the link: longer than the longest PUT that the store client allows.
+        /// One step of an upload in which no byte of any lane leaves: far longer than `uplink.progress-timeout`.
         var uplinkStep: Duration = .seconds(900)
         /// Data waits and nothing holds it back, and no upload began or ended anywhere.
         var uplinkIdle: Duration = .seconds(1800)
@@ -30,7 +30,7 @@ struct ProgressJudge: Sendable {
         var backlogLSNs: UInt64
         /// An operator, a schedule or a budget keeps it from sending: whatever waits, waits rightly.
         var isHeld: Bool
-        /// Changes with every step begun or ended.
+        /// Changes with every step begun or ended, and with every piece of a body that leaves.
         var steps: UInt64
     }
 

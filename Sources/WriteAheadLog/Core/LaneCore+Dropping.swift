@@ -14,7 +14,10 @@ extension LaneCore {
         guard freeDropped() else { return }
         let needed = max(Block.sizeBytes, groupBytes)
         guard excessBytes(needed) > 0 else { return }
-        while excessBytes(needed) > 0, freeOldest(ignoringRetention: true) != nil { noteFreed() }
+        while excessBytes(needed) > 0, freeOldest(ignoringRetention: true) != nil {
+            // The sum must be right before the next look at it.
+            segmentsChanged()
+        }
         finishFreeing()
         // Each turn gives up at least one segment; a record may need a new segment itself, which takes space again.
         var turns = 0
@@ -33,9 +36,6 @@ extension LaneCore {
         if !mustRotate, tailBytes + groupBytes <= limit { return true }
         return (try? rotate()) != nil
     }
-
-    /// `segments` has changed and its sum must be right before the next look at it.
-    private mutating func noteFreed() { segmentsChanged() }
 
     /// Bytes above the quota once a group of `neededBytes` is written, a new segment begun for it where it needs one.
     private func excessBytes(_ neededBytes: Int) -> Int {

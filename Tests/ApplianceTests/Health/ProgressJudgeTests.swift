@@ -1,4 +1,5 @@
 import Testing
+import Uplink
 
 @testable import Appliance
 
@@ -61,6 +62,25 @@ struct ProgressJudgeTests {
         let facts = ProgressJudge.Facts(lanes: [lane(busy: true, backlog: 9, steps: 7)])
         #expect(stalls(&judge, facts, at: [0, 900]).isEmpty)
         #expect(stalls(&judge, facts, at: [901]) == ["lane standard: one step of the uplink lasts for 901 s"])
+    }
+
+    @Test("a PUT that lasts for hours over a slow link is no stall while bytes leave")
+    func slowLink() {
+        var status = LaneUplinkStatus(lane: "standard")
+        status.phase = .putting
+        var judge = ProgressJudge()
+        var found: [ProgressJudge.Stall] = []
+        for minute in 0..<180 {
+            let uplink = ProgressJudge.Uplink(status, isHeld: false, sentBytes: UInt64(minute) * 60_000)
+            #expect(uplink.isBusy)
+            let lane = ProgressJudge.Lane(name: "standard", pendingBytes: 0, decided: 0, uplink: uplink)
+            found += judge.stalls(.init(lanes: [lane]), now: .seconds(minute * 60))
+        }
+        #expect(found.isEmpty)
+        // The last byte has left, and the store never answers.
+        let silent = ProgressJudge.Uplink(status, isHeld: false, sentBytes: 179 * 60_000)
+        let lane = ProgressJudge.Lane(name: "standard", pendingBytes: 0, decided: 0, uplink: silent)
+        #expect(judge.stalls(.init(lanes: [lane]), now: .seconds(179 * 60 + 901)).count == 1)
     }
 
     @Test("a backlog that nobody touches is a stall, unless it is held back, or other lanes go on")
