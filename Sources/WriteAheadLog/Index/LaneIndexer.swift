@@ -46,7 +46,7 @@ final class LaneIndexer: Sendable {
         self.disk = disk
         self.published = published
         self.store = Monitor(store)
-        lookups = Monitor(store == nil ? nil : Self.openLookups(directory))
+        lookups = Monitor(store == nil ? nil : IndexStore(reading: directory))
         let tail = IndexTail(limit: Self.tailMax, floorLSN: durableLSN + 1)
         var work = Work(tail: tail, indexedThrough: indexedThrough, durableLSN: durableLSN)
         work.isClosed = store == nil
@@ -171,7 +171,7 @@ final class LaneIndexer: Sendable {
     /// From now on this is the file; what it lacks is read from the segments.
     private func use(_ opened: IndexStore, through lsn: UInt64) {
         store.withLock { $0 = opened }
-        lookups.withLock { $0 = Self.openLookups(directory) }
+        lookups.withLock { $0 = IndexStore(reading: directory) }
         monitor.withLock { work in
             work.mustRebuild = false
             work.isClosed = false
@@ -264,11 +264,6 @@ final class LaneIndexer: Sendable {
     private func publishProgress() {
         let lsn = monitor.withLock { $0.indexedThrough }
         published.withState { $0.status.indexedLSN = lsn }
-    }
-
-    private static func openLookups(_ directory: String) -> IndexStore? {
-        let path = directory + "/" + IndexSchema.fileName
-        return (try? SQLiteConnection(path: path, readOnly: true)).map(IndexStore.init)
     }
 
     private func withStore<T>(
