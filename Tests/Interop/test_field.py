@@ -9,6 +9,7 @@ simulation), jitter lost at the cap (fleet PR 53357: Swift `RetryTests`), half-o
 
 import random
 import socket
+import sqlite3
 import time
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def segments(edge, lane="standard"):
 
 def store_objects(tmp_path):
     return sorted(path for path in (tmp_path / "store" / "sites").rglob("*") if path.is_file())
+
+
+def indexed_records(edge, lane="standard"):
+    with sqlite3.connect(f"file:{edge.data / 'lanes' / lane / 'index.sqlite'}?mode=ro", uri=True) as index:
+        return index.execute("SELECT coalesce(sum(record_count), 0) FROM batches").fetchone()[0]
 
 
 def overwrite(path, position, data):
@@ -102,7 +108,7 @@ def test_one_bit_costs_one_batch(launch, directory_store):
     sent = text(5000, padding=200)
     send(edge.bootstrap, "field.bit", sent)
     # In the last write rot looks like a power cut, but for the index, which is written a moment later.
-    time.sleep(2)
+    wait_until(lambda: indexed_records(edge) == len(sent), "the index knows it all")
     edge.kill()
     path = max(segments(edge), key=lambda segment: segment.stat().st_mtime)
     data = bytearray(path.read_bytes())
