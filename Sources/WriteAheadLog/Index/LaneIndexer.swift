@@ -58,11 +58,13 @@ final class LaneIndexer: Sendable {
     /// Takes what a commit made durable. Never blocks for SQLite.
     func add(_ entries: [IndexEntry], durableLSN: UInt64, facts: IndexFacts?, wantsSpare: Bool) {
         monitor.change { work in
+            // With nothing to do it sleeps until it is woken; with something, until the next flush is due.
+            let wasEmpty = work.tail.count == 0
             work.tail.append(entries)
             work.durableLSN = durableLSN
             if let facts { work.facts = facts }
             if wantsSpare { work.wantsSpare = true }
-            return ((), wake: work.isWaiting && work.isUrgent)
+            return ((), wake: work.isWaiting && (wasEmpty || work.isUrgent))
         }
     }
 
@@ -310,7 +312,7 @@ extension LaneIndexer.Work {
     }
 
     var isUrgent: Bool {
-        tail.count >= LaneIndexer.flushCount || wantsSpare || hole != nil || mustRebuild || tail.count == 1
+        tail.count >= LaneIndexer.flushCount || wantsSpare || hole != nil || mustRebuild
     }
 
     fileprivate mutating func nextTask(at now: UInt64) -> Monitor<Self>.Step<LaneIndexer.Task?> {
