@@ -112,8 +112,8 @@ let package = Package(
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
                     "SiteAuthority",
-                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", argumentParser,
-                    configuration, lifecycle, unixSignals,
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto", "CZstd",
+                    argumentParser, configuration, lifecycle, unixSignals,
                     logging,
                     httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],
