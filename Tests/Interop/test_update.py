@@ -302,7 +302,7 @@ def test_data_goes_before_an_image_and_both_keep_to_the_cap(tmp_path, closed, ma
         send(edge, "t", payload)
         assert sorted(v for v in values(closed, "t", len(payload) + 1) if v != "news") == sorted(payload)
         # Four million characters of noise are two million bytes: the image got what they left.
-        assert moved() - before < 1_200_000, "the image took the data's place"
-        wait_until(lambda: moved() > before + 1_300_000, "the image goes on after the data", 90)
+        assert moved() - before < 600_000, "the image took the data's place"
+        wait_until(lambda: moved() > before + 700_000, "the image goes on after the data", 90)
     finally:
         edge.kill()

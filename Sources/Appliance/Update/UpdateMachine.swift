@@ -56,8 +56,8 @@ struct UpdateMachine {
     private let retry: RetryPolicy
 
     static let installsMax = 3
-    /// Between looks for space on the disk.
-    static let spacePause = Duration.seconds(300)
+    /// Between looks for space on the disk, and between attempts to install that came too early.
+    static let lookPause = Duration.seconds(300)
 
     /// - Parameters:
     ///   - isSupported: there is an install command.
@@ -157,7 +157,7 @@ struct UpdateMachine {
 
     /// The disk has no room for the rest of it.
     mutating func spaceShort(_ reason: String, now: Duration) {
-        restingUntil = now + Self.spacePause
+        restingUntil = now + Self.lookPause
         trouble = reason
     }
 
@@ -181,15 +181,21 @@ struct UpdateMachine {
     enum Installation: Equatable {
         case done
         case refused(String)
+        /// Not now (the machine is on trial itself, say): the bundle stays, and is handed over again later.
+        case later(String)
         /// This process is told to end, and the command with it: it is repeated after the next start.
         case interrupted
     }
 
-    mutating func installEnded(_ outcome: Installation) {
+    mutating func installEnded(_ outcome: Installation, now: Duration) {
         guard memory.phase == .installing else { return }
         switch outcome {
         case .done: settle(.awaitingReboot)
         case .refused(let reason): settle(.failed, reason)
+        case .later(let reason):
+            memory.phase = .downloading
+            memory.installs -= 1
+            (restingUntil, trouble) = (now + Self.lookPause, reason)
         case .interrupted: break
         }
     }

@@ -86,7 +86,8 @@ final class Updater: Sendable {
             if machine.memory.phase == .trial, world.isConfirmable() { machine.provedHealthy() }
             let before = machine
             let action = machine.next(now: start.duration(to: .now))
-            if machine.memory != saved {
+            // Where nothing was ever told, nothing is written.
+            if machine.memory != saved ?? UpdateMachine.Memory() {
                 do {
                     try files.save(machine.memory)
                     saved = machine.memory
@@ -183,23 +184,29 @@ final class Updater: Sendable {
     /// The command may start the machine again before it ends: what counts is on the disk already.
     private func install(_ machine: inout UpdateMachine) async {
         guard let order = machine.memory.order else { return }
+        let result = await installed(order)
+        machine.installEnded(result, now: start.duration(to: .now))
+    }
+
+    private func installed(_ order: UpdateOrder) async -> UpdateMachine.Installation {
         do {
             let outcome = try await ChildProcess.run(
                 [settings.installCommand, files.path(order)], timeout: settings.installTimeout)
-            if outcome.code == 0 {
-                machine.installEnded(.done)
-            } else if Task.isCancelled {
-                machine.installEnded(.interrupted)
-            } else {
-                let limit = "it did not end within \(settings.installTimeout)"
-                let said = outcome.isOverTime ? limit : "code \(outcome.code): \(outcome.lastLine)"
-                logger.error(
-                    "the install command failed",
-                    metadata: ["code": "\(outcome.code)", "output": "\(outcome.text.suffix(2000))"])
-                machine.installEnded(.refused("\(settings.installCommand): \(said)"))
+            guard outcome.code != 0 else { return .done }
+            guard !Task.isCancelled else { return .interrupted }
+            logger.error(
+                "the install command failed",
+                metadata: ["code": "\(outcome.code)", "output": "\(outcome.text.suffix(2000))"])
+            if outcome.isOverTime {
+                return .refused("\(settings.installCommand): it did not end within \(settings.installTimeout)")
             }
+            if outcome.code == Self.notNow { return .later(outcome.lastLine) }
+            return .refused("\(settings.installCommand): code \(outcome.code): \(outcome.lastLine)")
         } catch {
-            machine.installEnded(.refused("\(error)"))
+            return .refused("\(error)")
         }
     }
+
+    /// `EX_TEMPFAIL` of sysexits.h.
+    private static let notNow: Int32 = 75
 }

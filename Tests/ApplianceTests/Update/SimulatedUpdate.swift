@@ -103,13 +103,17 @@ struct SimulatedUpdate {
         guard let order = machine.memory.order else { return }
         if !isFileGood { hasInstalledWrongBytes = true }
         installs[order.serial, default: 0] += 1
-        let fate = isCalm ? 0 : Int.random(in: 0..<6, using: &random)
-        guard fate < 5 else { return machine.installEnded(.refused("signature")) }
+        let fate = isCalm ? 0 : Int.random(in: 0..<7, using: &random)
+        if fate == 6 {
+            installs[order.serial, default: 0] -= 1
+            return machine.installEnded(.later("on trial"), now: now)
+        }
+        guard fate < 5 else { return machine.installEnded(.refused("signature"), now: now) }
         let slot = running.slot == "A" ? "B" : "A"
         pending = SystemIdentity(version: order.version, build: "b" + order.version, slot: slot, boot: nil)
         // The machine may start again before the command could say that it is done.
         if fate == 4 { return crash(isPowerCut: false, isReboot: true, using: &random) }
-        machine.installEnded(.done)
+        machine.installEnded(.done, now: now)
         saved = machine.memory
     }
 

@@ -42,7 +42,7 @@ struct UpdateMachineTests {
         machine.hashed(Self.sha)
         #expect(machine.report.state == .verified)
         #expect(machine.next(now: .zero) == .install && machine.report.state == .installing)
-        machine.installEnded(.done)
+        machine.installEnded(.done, now: .zero)
         #expect(machine.report.state == .awaitingReboot && machine.next(now: .zero) == .discard)
         machine.discarded()
         #expect(machine.next(now: .zero) == .wait)
@@ -61,7 +61,7 @@ struct UpdateMachineTests {
     @Test("a machine that came back as it was has rolled back, and does not try the same order again")
     func rolledBack() {
         var machine = Self.installing()
-        machine.installEnded(.done)
+        machine.installEnded(.done, now: .zero)
         var back = Self.old
         back.boot = "boot-5"
         var after = Self.machine(machine.memory, running: back)
@@ -80,7 +80,7 @@ struct UpdateMachineTests {
     @Test("a trial that goes back, also after it was confirmed, is told")
     func lateRollback() {
         var machine = Self.installing()
-        machine.installEnded(.done)
+        machine.installEnded(.done, now: .zero)
         let new = SystemIdentity(version: "2.0", build: "b2", slot: "B", boot: "boot-2")
         var back = Self.old
         back.boot = "boot-3"
@@ -95,7 +95,7 @@ struct UpdateMachineTests {
     @Test("another image than the one that was named is a failure that says so")
     func misnamed() {
         var machine = Self.installing()
-        machine.installEnded(.done)
+        machine.installEnded(.done, now: .zero)
         let other = SystemIdentity(version: "2.1", build: "b9", slot: "B", boot: "boot-2")
         let report = Self.machine(machine.memory, running: other).report
         #expect(report.state == .failed && report.reason == "the machine runs 2.1 (b9), which is not 2.0")
@@ -170,11 +170,11 @@ struct UpdateMachineTests {
         var busy = Self.installing()
         busy.told(other, isPaused: false)
         #expect(busy.report.target == "2.0" && busy.report.state == .installing)
-        busy.installEnded(.done)
+        busy.installEnded(.done, now: .zero)
         busy.told(other, isPaused: false)
         #expect(busy.report.target == "3.0" && busy.report.state == .downloading)
         var done = Self.installing()
-        done.installEnded(.done)
+        done.installEnded(.done, now: .zero)
         done.told(nil, isPaused: false)
         #expect(done.report.state == .awaitingReboot)
     }
@@ -216,7 +216,7 @@ struct UpdateMachineTests {
     @Test("an installation that ends the process is repeated, three times at most")
     func interrupted() {
         var machine = Self.installing()
-        machine.installEnded(.interrupted)
+        machine.installEnded(.interrupted, now: .zero)
         for _ in 2...UpdateMachine.installsMax {
             machine = Self.machine(machine.memory, fileBytes: 1000)
             #expect(machine.next(now: .zero) == .hash)
@@ -230,10 +230,21 @@ struct UpdateMachineTests {
         #expect(Self.machine(Self.installing().memory, running: new).report.state == .trial)
     }
 
+    @Test("an installation that comes too early is repeated later, and counts for nothing")
+    func later() {
+        var machine = Self.installing()
+        for _ in 0..<10 {
+            machine.installEnded(.later("on trial itself"), now: .zero)
+            #expect(machine.report.state == .verified && machine.report.reason == "on trial itself")
+            #expect(machine.next(now: .zero) == .rest(until: .seconds(300)))
+            #expect(machine.next(now: .seconds(300)) == .install)
+        }
+    }
+
     @Test("a refused bundle is told with the reason and not tried again")
     func refused() {
         var machine = Self.installing()
-        machine.installEnded(.refused("signature verification failed"))
+        machine.installEnded(.refused("signature verification failed"), now: .zero)
         #expect(machine.report.state == .failed && machine.report.reason == "signature verification failed")
         #expect(machine.next(now: .zero) == .discard)
         machine.discarded()
