@@ -112,7 +112,8 @@ let package = Package(
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
                     "SiteAuthority",
-                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto", "CZstd",
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto", "CUring",
+                    "CZstd",
                     argumentParser, configuration, lifecycle, unixSignals,
                     logging,
                     httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,

@@ -306,3 +306,35 @@ def test_data_goes_before_an_image_and_both_keep_to_the_cap(tmp_path, closed, ma
         wait_until(lambda: moved() > before + 700_000, "the image goes on after the data", 90)
     finally:
         edge.kill()
+
+
+def test_an_installation_that_the_gateway_does_not_survive_is_repeated(tmp_path, closed, machine):
+    """Killed and stopped while the command runs; the command's own life must not keep the next start from its ports."""
+    image = tmp_path / "a.raucb"
+    image.write_bytes(os.urandom(100_000))
+    sha = hashlib.sha256(image.read_bytes()).hexdigest()
+    go = machine.root / "go"
+    machine.command.write_text(machine.command.read_text().replace("echo", f"[ -f {go} ] || sleep 30\necho"))
+    edge = directory_site(tmp_path, closed, machine)
+    try:
+        order(closed, edge, "FIELD", "--bundle", str(image), "--version", "2.0")
+        wait_until(lambda: machine.installs == [sha], "the command runs")
+        edge.kill()
+        edge.start()
+        wait_until(lambda: machine.installs == [sha] * 2, "it runs again")
+        assert edge.stop() == 0
+        go.touch()
+        edge.start()
+        wait_until(lambda: update(edge).get("state") == "awaiting-reboot", "installed at last")
+        assert machine.installs == [sha] * 3
+        # The machine may have started again before the command could say that it was done.
+        go.unlink()
+        order(closed, edge, "FIELD", "--bundle", str(image), "--version", "3.0")
+        wait_until(lambda: len(machine.installs) == 4, "another one")
+        edge.kill()
+        machine.boot("3.0", "b3", "B")
+        edge.start()
+        wait_until(lambda: update(edge).get("state") == "confirmed", "it is the new one")
+        assert len(machine.installs) == 4
+    finally:
+        edge.kill()

@@ -1,3 +1,4 @@
+import CUring
 import Glibc
 
 /// A program of the system that is run, watched and ended in time, with all of its children.
@@ -70,7 +71,8 @@ enum ChildProcess {
             }
         }
 
-        /// Ignored and blocked signals would be inherited. Open files are not: everything here is opened with `O_CLOEXEC`.
+        /// Ignored and blocked signals would be inherited, and open files: a listener that lives on in a child keeps its port from the next
+        /// start.
         private static func spawn(
             _ pid: inout pid_t, _ arguments: [String], _ environment: [String: String], output: Int32,
             _ keepsErrors: Bool
@@ -85,6 +87,8 @@ enum ChildProcess {
             } else {
                 posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
             }
+            let refused = cairn_spawn_closes_from(&actions, 3)
+            guard refused == 0 else { return refused }
             var attributes = posix_spawnattr_t()
             posix_spawnattr_init(&attributes)
             defer { posix_spawnattr_destroy(&attributes) }

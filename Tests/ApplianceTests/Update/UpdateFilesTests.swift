@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import NIOCore
 import SiteAuthority
 import Testing
@@ -90,6 +91,15 @@ struct ChildProcessTests {
         let quiet = try await ChildProcess.run(
             ["sh", "-c", "echo out; echo err >&2"], keepsErrors: false, timeout: .seconds(30))
         #expect(quiet.text == "out\n")
+    }
+
+    @Test("no open file of ours lives on in it")
+    func files() async throws {
+        // Without O_CLOEXEC, as sockets of others may be.
+        let open = dup(0)
+        defer { close(open) }
+        let found = try await ChildProcess.run(["sh", "-c", "ls /proc/$$/fd"], timeout: .seconds(30))
+        #expect(!found.text.split(separator: "\n").contains("\(open)"))
     }
 
     @Test("much output is cut at its beginning")
