@@ -20,6 +20,8 @@ enum ChildProcess {
         var code: Int32
         var description: String
         var isMissing: Bool { code == ENOENT }
+        /// The program itself is the reason.
+        var isLasting: Bool { [ENOENT, EACCES, ENOEXEC, ENOTDIR, ELOOP].contains(code) }
     }
 
     static let outputBytesMax = 256 << 10

@@ -189,7 +189,7 @@ final class Updater: Sendable {
     }
 
     private func installed(_ order: UpdateOrder) async -> UpdateMachine.Installation {
-        do {
+        do throws(ChildProcess.Failure) {
             let outcome = try await ChildProcess.run(
                 [settings.installCommand, files.path(order)], timeout: settings.installTimeout)
             guard outcome.code != 0 else { return .done }
@@ -203,7 +203,8 @@ final class Updater: Sendable {
             if outcome.code == Self.notNow { return .later(outcome.lastLine) }
             return .refused("\(settings.installCommand): code \(outcome.code): \(outcome.lastLine)")
         } catch {
-            return .refused("\(error)")
+            // Too little memory, say, may pass.
+            return error.isLasting ? .refused("\(error)") : .later("\(error)")
         }
     }
 

@@ -157,10 +157,7 @@ struct Pacing: Sendable {
     }
 
     /// It is no upload, so the link is not measured by it; the data plan counts it.
-    mutating func beginLast(now: Duration) -> LinkSchedule.ID {
-        budget.spent(Self.requestBytes)
-        return schedule.beginLast(now: now)
-    }
+    mutating func beginLast(now: Duration) -> LinkSchedule.ID { schedule.beginLast(now: now) }
 
     mutating func admitLast(_ id: LinkSchedule.ID, bytesMax: Int, now: Duration) -> LinkSchedule.Admission {
         if lastHold(now: now) != nil { return .ended }
@@ -169,7 +166,11 @@ struct Pacing: Sendable {
         return admission
     }
 
-    mutating func endLast(_ id: LinkSchedule.ID) { schedule.end(id) }
+    /// A request follows only where something was granted.
+    mutating func endLast(_ id: LinkSchedule.ID, grantedBytes: Int) {
+        schedule.end(id)
+        if grantedBytes > 0 { budget.spent(Self.requestBytes) }
+    }
 
     func bytesPerSecond(lane: String, now: Duration) -> Double { rates[lane]?.bytesPerSecond(now: now) ?? 0 }
 

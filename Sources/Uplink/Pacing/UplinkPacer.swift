@@ -120,11 +120,11 @@ public final class UplinkPacer<C: Clock<Duration>>: Sendable {
             Self.look(&shared, calendar, began)
             return shared.pacing.beginLast(now: began)
         }
+        var granted = 0
         defer {
-            shared.withLock { $0.pacing.endLast(id) }
+            shared.withLock { $0.pacing.endLast(id, grantedBytes: granted) }
             saveIfDue()
         }
-        var granted = 0
         while granted < bytesMax {
             let now = now
             let (admission, hold) = shared.withLock { shared in

@@ -37,11 +37,17 @@ struct LastPacingTests {
         var granted = 0
         for _ in 0..<1000 {
             let id = pacing.beginLast(now: .zero)
-            if case .granted(let bytes) = pacing.admitLast(id, bytesMax: 64 << 10, now: .zero) { granted += bytes }
-            pacing.endLast(id)
+            var moved = 0
+            if case .granted(let bytes) = pacing.admitLast(id, bytesMax: 64 << 10, now: .zero) { moved = bytes }
+            pacing.endLast(id, grantedBytes: moved)
+            granted += moved
         }
         #expect(granted > 7_500_000 && granted <= 8_100_000)
         #expect(pacing.budget.count.usedBytes >= UInt64(granted))
+        // Asking in vain costs nothing.
+        let used = pacing.budget.count.usedBytes
+        pacing.endLast(pacing.beginLast(now: .zero), grantedBytes: 0)
+        #expect(pacing.budget.count.usedBytes == used)
         // A lane is not stopped by it: what the plan means for lanes is set by itself.
         #expect(pacing.gate(lane: "bulk", now: .zero) == .open)
     }
