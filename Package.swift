@@ -113,9 +113,9 @@ let package = Package(
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
                     "SiteAuthority",
-                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CMalloc",
-                    argumentParser,
-                    configuration, lifecycle, unixSignals,
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto", "CMalloc",
+                    "CUring", "CZstd",
+                    argumentParser, configuration, lifecycle, unixSignals,
                     logging,
                     httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
                 ],
