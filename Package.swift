@@ -78,7 +78,9 @@ let package = Package(
             tests: [nioEmbedded])
         + module("GroupCoordination", ["KafkaProtocol", "KafkaListener", nioCore])
         + module("GNSS", [nioCore])
-        + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
+        + module(
+            "WriteAheadLog",
+            ["Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("Sealing", ["CCrypto", "CChecksum", nioCore])
         + module("ObjectStore", ["Sealing", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
@@ -119,7 +121,8 @@ let package = Package(
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(
-                name: "wal-bench", dependencies: ["WriteAheadLog", "KafkaProtocol", nioCore], path: "bench/wal",
+                name: "wal-bench", dependencies: ["WriteAheadLog", "Sealing", "KafkaProtocol", nioCore],
+                path: "bench/wal",
                 swiftSettings: swiftSettings),
             .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "Uplink"], swiftSettings: swiftSettings),
             .testTarget(

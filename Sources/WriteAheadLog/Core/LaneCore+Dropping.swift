@@ -208,8 +208,7 @@ extension LaneCore {
     private func headFrame(_ segment: LiveSegment<D.File>) -> FrameHeader? {
         let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
         var scan = SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
+            window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
         guard segment.isReadable, let item = try? scan.next(), case .frame(let frame) = item else { return nil }
         return frame.header
     }

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import Sealing
 
 extension LaneCore {
     enum Room {
@@ -50,6 +51,7 @@ extension LaneCore {
     /// again.
     mutating func giveUpSegment(_ error: DiskError) {
         mustRotate = true
+        sealer = nil
         isFailing = true
         alarms.suspectSegments += 1
         note(error)
@@ -81,7 +83,9 @@ extension LaneCore {
         let sequence = nextSegment
         nextSegment += 1
         let salt = Self.mix(saltSeed, sequence)
-        let head = stageHead(sequence: sequence, salt: salt)
+        let key = sealing?.makeKey(lane: configuration.name, segment: sequence, salt: salt)
+        let sealer = key.map(GroupSealer.init)
+        let head = stageHead(sequence: sequence, salt: salt, sealer)
         let name = try prepareFile(head, sequence: sequence)
         do throws(DiskError) {
             try disk.rename(name, to: SegmentName.live(sequence))
@@ -95,7 +99,8 @@ extension LaneCore {
         segments.append(
             LiveSegment(
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
-                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch))
+                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch, key: key))
+        self.sealer = sealer
         segmentsChanged()
         tallies.begin(sequence)
         tailBytes = head.count
@@ -115,13 +120,14 @@ extension LaneCore {
     }
 
     /// Segment header and checkpoint group, ready to be written at offset 0.
-    private func stageHead(sequence: UInt64, salt: UInt64) -> UnsafeRawBufferPointer {
+    private func stageHead(sequence: UInt64, salt: UInt64, _ sealer: GroupSealer?) -> UnsafeRawBufferPointer {
         var after = state
         after.nextLSN += 1
         let payload = Checkpoint.encode(after)
         let staging = idleStaging
         staging.begin(
-            sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes)
+            sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes,
+            sealer: sealer, offsetBytes: Block.sizeBytes)
         var frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         // When the segment before this one was closed, for its age after a restart.
         frame.wallMs = lastWallMs
@@ -130,7 +136,7 @@ extension LaneCore {
         let bytes = staging.finish()
         let header = SegmentHeader(
             sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN,
-            bootEpoch: bootEpoch)
+            bootEpoch: bootEpoch, key: sealer?.key.record)
         header.encode(into: staging.memory)
         return bytes
     }
@@ -175,6 +181,16 @@ extension LaneCore {
             note(error)
         }
     }
+
+    /// Once another key is to wrap, what comes next goes into a new segment: a quiet lane would need the old key for as long as it takes to
+    /// fill one. The keys are looked at every few seconds at most.
+    mutating func noteKeyChange() {
+        guard seals, let sealing, let key = segments.last?.key, clockNs >= keyLookNs else { return }
+        keyLookNs = clockNs &+ Self.keyLookEveryNs
+        if sealing.ring().first.id != key.record.keyID { mustRotate = true }
+    }
+
+    private static var keyLookEveryNs: UInt64 { 2_000_000_000 }
 
     private mutating func closeNewest() {
         guard let newest = segments.last else { return }

@@ -54,7 +54,7 @@ extension LaneCore {
         for _ in 0..<2 {
             do throws(DiskError) {
                 try makeControlRoom(
-                    Block.roundedUp(GroupHeader.sizeBytes + FrameHeader.sizeBytes + payload.readableBytes))
+                    Block.roundedUp(groupHeadBytes + FrameHeader.sizeBytes + payload.readableBytes))
                 try writeControlGroup(kind, payload)
                 return
             } catch {
@@ -82,10 +82,10 @@ extension LaneCore {
         guard let active = segments.last else { throw DiskError(.write, "no segment", errno: 5) }
         precondition(isIdle, "a control frame beside a group that is being written")
         let staging = idleStaging
-        staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch)
+        begin(staging, at: tailBytes, in: active)
         let frame = FrameHeader(kind: kind, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)
-        let bytes = staging.finish()
+        let bytes = finish(staging, in: active)
         counters.written.control += UInt64(bytes.count)
         do throws(DiskError) {
             try disk.writeAndSync(active.file, bytes, at: tailBytes)

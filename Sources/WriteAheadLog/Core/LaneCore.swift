@@ -1,4 +1,5 @@
 import NIOCore
+import Sealing
 
 /// The lane without threads: admits entries, writes groups, rotates and frees segments, recovers. One owner, blocking
 /// calls.
@@ -13,6 +14,12 @@ public struct LaneCore<D: Disk> {
     public internal(set) var counters = LaneCounters()
 
     let saltSeed: UInt64
+    let sealing: LogSealing?
+    /// Seals the groups of the newest segment, if it was begun in this process and is sealed. No other segment is ever written, so a
+    /// place in a file is sealed once with one key: recovery, a failed write and another key all lead to a new segment.
+    var sealer: GroupSealer?
+    /// When the keys are looked at next, by the clock of the entries.
+    var keyLookNs: UInt64 = 0
     /// This start of the log: above all that recovery has seen. Written into every segment and group.
     public internal(set) var bootEpoch: UInt64
     /// Highest boot epoch that recovery met.
@@ -60,9 +67,14 @@ public struct LaneCore<D: Disk> {
     /// `saltSeed` must differ from run to run in production, so that stale blocks never verify. `bootEpoch` is what the
     /// installation counts this start as; recovery raises it above all that the segments know.
     public init(
-        configuration: LaneConfiguration, disk: D, saltSeed: UInt64, bootEpoch: UInt64 = 0
+        configuration: LaneConfiguration, disk: D, saltSeed: UInt64, bootEpoch: UInt64 = 0, sealing: LogSealing? = nil
     ) throws(WALError) {
         try configuration.validate()
+        if sealing != nil, configuration.name.utf8.count > LogKeyRecord.laneBytesMax {
+            throw .configuration(
+                "lane \(configuration.name): a name of a sealed lane has at most \(LogKeyRecord.laneBytesMax) bytes")
+        }
+        self.sealing = sealing
         self.configuration = configuration
         self.disk = disk
         self.saltSeed = saltSeed
@@ -88,6 +100,11 @@ public struct LaneCore<D: Disk> {
 
     /// Nothing is being written or staged: only then may control frames be written and segments begun or freed.
     var isIdle: Bool { writing == nil && staged == nil }
+
+    /// New segments are sealed.
+    var seals: Bool { sealing?.seals == true }
+    /// Bytes before the first frame of a group.
+    var groupHeadBytes: Int { GroupHeader.headBytes(isSealed: seals) }
 
     /// The buffer that the disk is not writing from.
     var idleStaging: Staging { writing?.staging === stagings.0 ? stagings.1 : stagings.0 }
