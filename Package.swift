@@ -128,8 +128,8 @@ let package = Package(
             .testTarget(
                 name: "Simulation",
                 dependencies: [
-                    "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Ledger", "Cloud", "KafkaProtocol",
-                    nioCore, logging,
+                    "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Sealing", "Ledger", "Cloud",
+                    "KafkaProtocol", nioCore, logging,
                 ], path: "Tests/Simulation", swiftSettings: swiftSettings),
         ]
 )

@@ -22,10 +22,22 @@ public struct LogSealing: Sendable {
     /// Follows a key file while it changes.
     public init(_ keys: LiveKeyRing, seals: Bool = true) { self.init(ring: { keys.ring }, seals: seals) }
 
-    /// A new data key for a segment that is about to be begun; nil when it shall not be sealed.
-    func makeKey(lane: String, segment: UInt64, salt: UInt64) -> LogKey? {
+    /// The keys of a segment that is about to be begun, one so far; nil when it shall not be sealed.
+    func makeKeys(lane: String, segment: UInt64, salt: UInt64) -> SegmentKeys? {
         guard seals else { return nil }
-        return LogKey.make(lane: lane, segment: segment, salt: salt, under: ring().first, dataKey: dataKey())
+        let ring = ring()
+        let key = LogKey.make(lane: lane, segment: segment, salt: salt, under: ring.first, dataKey: dataKey())
+        return SegmentKeys(first: key, sequence: segment, salt: salt, ring: ring)
+    }
+
+    /// One more data key, to go on in a segment that an earlier start of the log began: under the same site key, so that a segment needs no
+    /// more than one. Nil when that has gone since the segment was opened.
+    func renewKey(of keys: SegmentKeys, segment: UInt64, salt: UInt64) -> LogKey? {
+        let record = keys.first.record
+        guard let secret = ring().secret(record.keyID), let site = KeyRing.Key(id: record.keyID, secret: secret) else {
+            return nil
+        }
+        return LogKey.make(lane: record.lane, segment: segment, salt: salt, under: site, dataKey: dataKey())
     }
 }
 
@@ -37,7 +49,7 @@ struct LogUnlocking {
     let lane: String?
 
     enum Unlocked {
-        case key(LogKey)
+        case keys(SegmentKeys)
         case locked(UntouchableReason)
     }
 
@@ -47,7 +59,7 @@ struct LogUnlocking {
             let key = try LogKey.open(record, segment: segment, salt: salt, ring: ring)
             // Believed only now that it has opened.
             if let lane, record.lane != lane { return .locked(.otherLane(record.lane)) }
-            return .key(key)
+            return .keys(SegmentKeys(first: key, sequence: segment, salt: salt, ring: ring))
         } catch {
             if case .keyMissing(let id) = error { return .locked(.keyMissing(id: id)) }
             return .locked(.keyWrong(id: record.keyID))

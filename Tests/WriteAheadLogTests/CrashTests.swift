@@ -158,7 +158,7 @@ struct CrashTests {
         for seed in block * 10..<block * 10 + 10 { _ = try Self.run(seed: seed) }
     }
 
-    @Test("so does one in a sealed lane, and no nonce serves two messages", arguments: 0..<20 as Range<UInt64>)
+    @Test("so does one in a sealed lane, and no nonce serves two messages", arguments: 0..<15 as Range<UInt64>)
     func sealedPowerCuts(block: UInt64) throws {
         let sealing = try Make.sealing("a")
         for seed in block * 10..<block * 10 + 10 { _ = try Self.run(seed: seed &+ 30_000, sealing: sealing) }

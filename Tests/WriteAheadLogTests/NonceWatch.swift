@@ -15,6 +15,9 @@ final class NonceWatch: Sendable {
 
     var count: Int { groups.withLock { $0.count } }
 
+    /// Data keys that have sealed something.
+    var recordCount: Int { groups.withLock { Set($0.keys.map(\.record)).count } }
+
     func note(_ bytes: [UInt8], at offset: Int) {
         // A segment's head is written together with its first group.
         let start = offset == 0 ? Block.sizeBytes : 0

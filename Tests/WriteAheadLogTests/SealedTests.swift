@@ -92,22 +92,59 @@ struct SealedTests {
         #expect(try files().values.allSatisfy { !holdsPlainText($0) })
     }
 
-    @Test("after every start the first write goes to a new segment with another data key; reading begins none")
+    @Test("every start seals with a data key of its own, in the segment where the last one ended")
     func newKeyAfterRecovery() throws {
         let sealing = try Make.sealing("a")
-        var records: Set<[UInt8]> = []
-        for start in 1...4 {
-            var (core, _) = try Make.core(disk, seed: UInt64(start), sealing: sealing)
-            #expect(segments.count == start - 1)
+        let nonces = NonceWatch()
+        disk.observe { nonces.note($0, at: $1) }
+        for start in 1...70 {
+            let (made, report) = try Make.core(disk, seed: UInt64(start), sealing: sealing)
+            var core = made
+            #expect(report.isClean)
             append(&core, 1, from: start)
             // An orderly end changes nothing: a copy of the disk from before may be put back.
-            core.seal()
-            #expect(segments.count == start)
-            let newest = try #require(segments.last)
-            let record = try header(newest).key
-            records.insert(try #require(record).bytes)
+            if start % 2 == 0 { core.seal() }
         }
-        #expect(records.count == 4)
+        #expect(segments.count == 2 && nonces.recordCount >= 70)
+        let (core, _) = try Make.core(disk, seed: 99, sealing: sealing)
+        #expect(try core.readAll().batches.count == 70)
+    }
+
+    @Test("set back to an older copy of itself, a disk gets other data at the same place under another key")
+    func setBack() throws {
+        let sealing = try Make.sealing("a")
+        let nonces = NonceWatch()
+        disk.observe { nonces.note($0, at: $1) }
+        var (core, _) = try Make.core(disk, sealing: sealing)
+        append(&core, 2)
+        core.seal()
+        let copy = try #require(disk.contents(segments[0]))
+        for turn in 0..<3 {
+            disk.place(segments[0], copy)
+            (core, _) = try Make.core(disk, seed: UInt64(10 + turn), sealing: sealing)
+            append(&core, 2, from: 100 * (1 + turn))
+            #expect(try core.readAll().batches.count == 4)
+        }
+        #expect(nonces.recordCount == 4)
+    }
+
+    @Test(
+        "on a full disk uploads are recorded after a restart too, whatever was switched, which frees segments and heals it",
+        arguments: [["a"], ["b", "a"]], [(true, true), (true, false), (false, true)])
+    func fullDisk(names: [String], seals: (before: Bool, after: Bool)) throws {
+        let before = seals.before ? try Make.sealing("a") : nil
+        let keys = try names.map { try Make.ring($0).first }
+        let ring = try #require(KeyRing(keys))
+        let sealing = LogSealing(ring: { ring }, seals: seals.after)
+        let small = SimulatedDisk(capacityBytes: 3 * 256 << 10)
+        var (core, _) = try Make.core(small, sealing: before) { $0.spareSegmentsMax = 0 }
+        var refusal: AppendRejection?
+        while refusal == nil { refusal = core.commit([Make.entry(bytes: 20_000)])[0].rejection }
+        #expect(refusal == .diskFull)
+        (core, _) = try Make.core(small, seed: 2, sealing: sealing) { $0.spareSegmentsMax = 0 }
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: core.durableLSN))
+        try core.recordUploaded(sequence: 1, lastLSN: core.uploadState.openPlans[0].lastLSN)
+        #expect(core.commit([Make.entry(bytes: 20_000)])[0].offset != nil)
     }
 
     @Test("a failed write or sync leads to a new segment with another key", arguments: [true, false])
@@ -156,7 +193,7 @@ struct SealedTests {
             #expect(try header(newest).isSealed == (sealing?.seals == true))
             #expect(try core.readAll().batches.map(\.batch) == sent)
         }
-        #expect(try segments.map { try header($0).isSealed } == [false, true, false, true, true, false])
+        #expect(try segments.map { try header($0).isSealed } == [false, true, false, true, false])
     }
 
     @Test("files with plain text are not used again for sealed segments")

@@ -100,13 +100,13 @@ extension LaneCore {
     func begin(_ staging: Staging, at offsetBytes: Int, in active: LiveSegment<D.File>) {
         staging.begin(
             sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch,
-            sealer: active.key == nil ? nil : sealer, offsetBytes: offsetBytes)
+            sealer: active.keys == nil ? nil : sealer, offsetBytes: offsetBytes)
     }
 
     /// What to write of a group that is complete.
     func finish(_ staging: Staging, in active: LiveSegment<D.File>) -> UnsafeRawBufferPointer {
         precondition(
-            staging.isSealing == (active.key != nil),
+            staging.isSealing == (active.keys != nil),
             "segment \(active.sequence): a group is sealed, or is not, unlike it")
         return staging.finish()
     }

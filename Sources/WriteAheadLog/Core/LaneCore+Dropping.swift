@@ -33,7 +33,7 @@ extension LaneCore {
             return false
         }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
-        if !mustRotate, tailBytes + groupBytes <= limit { return true }
+        if !mustRotate, !wantsRotation, tailBytes + groupBytes <= limit { return true }
         return (try? rotate()) != nil
     }
 
@@ -41,7 +41,7 @@ extension LaneCore {
     private func excessBytes(_ neededBytes: Int) -> Int {
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
         let used =
-            !mustRotate && tailBytes + neededBytes <= limit
+            !mustRotate && !wantsRotation && tailBytes + neededBytes <= limit
             ? diskBytes : segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
         return used + neededBytes - configuration.dataQuotaBytes
     }

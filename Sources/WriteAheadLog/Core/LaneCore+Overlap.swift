@@ -18,7 +18,7 @@ extension LaneCore {
     /// Bytes of frames that fit into the group being filled, or into a new one after the group being written. 0 when
     /// another segment, room under the quota or a healthy disk must be had first.
     public var stagingRoomBytes: Int {
-        guard unsettled == nil, !mustRotate, !isFailing, let active = segments.last else { return 0 }
+        guard unsettled == nil, !mustRotate, !wantsRotation, !isFailing, let active = segments.last else { return 0 }
         let start = staged?.offsetBytes ?? nextGroupOffset
         let room = min(
             active.sizeBytes - configuration.controlReserveBytes, configuration.dataQuotaBytes - closedBytes)

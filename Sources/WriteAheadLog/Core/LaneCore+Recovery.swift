@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+import Sealing
 
 extension LaneCore {
     /// Reads the directory and takes up where the log ended. Throws when the directory itself cannot be listed, and when a
@@ -225,10 +226,25 @@ extension LaneCore {
             $0.isReadable && $0.sizeBytes == configuration.segmentSizeBytes && $0.sequence + 1 == nextSegment
         }
         let isOld = bootEpoch - min(bootEpoch, segments.last?.bootEpoch ?? 0) > BootEpoch.segmentSpan
-        // Where a torn tail was cut, a group with the same place would be sealed with the same key: never go on in a sealed segment.
-        let isSealed = segments.last?.key != nil || seals
-        mustRotate = isUsual != true || report.hadReadErrors || isOld || isSealed
+        mustRotate = isUsual != true || report.hadReadErrors || isOld
+        goOn()
         do throws(DiskError) { try settle() } catch { report.notes.append(error.description) }
+    }
+
+    /// Goes on in a sealed segment with a new data key: where a torn tail was cut, or in a disk that was set back to an older copy of itself,
+    /// another group goes to a place that the old key has sealed already.
+    private mutating func goOn() {
+        guard let newest = segments.last, let keys = newest.keys else {
+            wantsRotation = seals
+            return
+        }
+        guard let sealing, let key = sealing.renewKey(of: keys, segment: newest.sequence, salt: newest.salt) else {
+            mustRotate = true
+            return
+        }
+        keys.add(key)
+        sealer = GroupSealer(key)
+        wantsRotation = !seals || sealing.ring().first.id != key.record.keyID
     }
 
     private mutating func finish(_ window: ScanWindow<D>, _ report: inout RecoveryReport) {

@@ -59,7 +59,7 @@ extension LaneCore {
         let name = SegmentName.live(segment.sequence)
         let isReusable =
             segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
-            && (!seals || segment.key != nil)  // A file with plain text does not become one that should hold none.
+            && (!seals || segment.keys != nil)  // A file with plain text does not become one that should hold none.
         let spare =
             isReusable && spares.count + freed.count < configuration.spareSegmentsMax
             ? SegmentName.spare(segment.sequence) : nil

@@ -14,7 +14,9 @@ extension LaneCore {
         do throws(DiskError) { try settle() } catch { return failed(error) }
         if configuration.fullPolicy == .dropOldest { makeSpace(groupBytes) }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
-        if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes, adding: groupBytes) }
+        if !mustRotate, !wantsRotation, tailBytes + groupBytes <= limit {
+            return checkQuota(diskBytes, adding: groupBytes)
+        }
         let afterRotation = segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
         let quota = checkQuota(afterRotation, adding: groupBytes)
         guard case .ready = quota else { return quota }
@@ -83,8 +85,8 @@ extension LaneCore {
         let sequence = nextSegment
         nextSegment += 1
         let salt = Self.mix(saltSeed, sequence)
-        let key = sealing?.makeKey(lane: configuration.name, segment: sequence, salt: salt)
-        let sealer = key.map(GroupSealer.init)
+        let keys = sealing?.makeKeys(lane: configuration.name, segment: sequence, salt: salt)
+        let sealer = keys.map { GroupSealer($0.first) }
         let head = stageHead(sequence: sequence, salt: salt, sealer)
         let name = try prepareFile(head, sequence: sequence)
         do throws(DiskError) {
@@ -99,13 +101,14 @@ extension LaneCore {
         segments.append(
             LiveSegment(
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
-                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch, key: key))
+                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch, keys: keys))
         self.sealer = sealer
         segmentsChanged()
         tallies.begin(sequence)
         tailBytes = head.count
         state.nextLSN += 1
         mustRotate = false
+        wantsRotation = false
         isFailing = false
         freeUploaded()
     }
@@ -185,9 +188,9 @@ extension LaneCore {
     /// Once another key is to wrap, what comes next goes into a new segment: a quiet lane would need the old key for as long as it takes to
     /// fill one. The keys are looked at every few seconds at most.
     mutating func noteKeyChange() {
-        guard seals, let sealing, let key = segments.last?.key, clockNs >= keyLookNs else { return }
+        guard seals, let sealing, let keys = segments.last?.keys, clockNs >= keyLookNs else { return }
         keyLookNs = clockNs &+ Self.keyLookEveryNs
-        if sealing.ring().first.id != key.record.keyID { mustRotate = true }
+        if sealing.ring().first.id != keys.first.record.keyID { wantsRotation = true }
     }
 
     private static var keyLookEveryNs: UInt64 { 2_000_000_000 }

@@ -15,8 +15,8 @@ public struct LaneCore<D: Disk> {
 
     let saltSeed: UInt64
     let sealing: LogSealing?
-    /// Seals the groups of the newest segment, if it was begun in this process and is sealed. No other segment is ever written, so a
-    /// place in a file is sealed once with one key: recovery, a failed write and another key all lead to a new segment.
+    /// Seals the groups of the newest segment, if that is sealed, with a data key that this process has made. No other segment is ever
+    /// written, and a failed write leads to a new segment: so a place in a file is sealed once with one key.
     var sealer: GroupSealer?
     /// When the keys are looked at next, by the clock of the entries.
     var keyLookNs: UInt64 = 0
@@ -38,6 +38,9 @@ public struct LaneCore<D: Disk> {
     var tailBytes = 0
     /// The newest segment must not be written any more: a write failed there, or another segment may exist after it.
     var mustRotate = true
+    /// The newest segment may be written, but data belongs into one that is sealed otherwise. Control frames go there when nothing else can be
+    /// had: on a full disk they are what makes room.
+    var wantsRotation = false
     var nextSegment: UInt64 = 1
     /// Set from recovery until `settle()` has succeeded.
     var unsettled: UnsettledTail?

@@ -68,9 +68,9 @@ struct SegmentSearch<D: Disk> {
         guard let record else { return .segment(segment) }
         switch unlocking.open(record, segment: segment.sequence, salt: segment.salt) {
         case .locked(let reason): return .untouchable(reason)
-        case .key(let key):
+        case .keys(let keys):
             var segment = segment
-            segment.key = key
+            segment.keys = keys
             return .segment(segment)
         }
     }

@@ -1,5 +1,3 @@
-import Sealing
-
 /// A segment file in use, oldest to newest in `LaneCore.segments`.
 struct LiveSegment<File: Sendable>: Sendable {
     /// A group's place, noted about every MiB, so that an LSN is found without walking the whole segment.
@@ -18,8 +16,8 @@ struct LiveSegment<File: Sendable>: Sendable {
     var endBytes: Int
     /// The start of the log that began it; 0 when not known.
     var bootEpoch: UInt64 = 0
-    /// Opens its groups; nil when they are not sealed.
-    var key: LogKey?
+    /// Open its groups; nil when they are not sealed.
+    var keys: SegmentKeys?
     var isReadable = true
     /// False when block 0 was lost, and a group inside told what it said.
     var hasHeader = true

@@ -68,7 +68,7 @@ struct GroupHeader: Equatable {
     /// others none, so that a plain group cannot be slipped in.
     init?(reading bytes: UnsafeRawBufferPointer, of segment: LiveSegment<some Sendable>) {
         self.init(reading: bytes, sequence: segment.sequence)
-        guard salt == segment.salt, isSealed == (segment.key != nil) else { return nil }
+        guard salt == segment.salt, isSealed == (segment.keys != nil) else { return nil }
     }
 
     /// What the bytes say of the group's format. In every version magic, checksum, version, sequence and salt are where

@@ -122,7 +122,7 @@ public enum Inspection {
         report.segments = walk.segments.map {
             LaneInspection.Segment(
                 sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable,
-                keyID: $0.key?.record.keyID)
+                keyID: $0.keys?.first.record.keyID)
         }
         let newest = try walk.newestCheckpoint()
         var state = newest?.state ?? LaneState(producersMax: .max / 32, partitionsMax: .max)

@@ -130,7 +130,7 @@ extension LaneStatus {
         groups = core.counters.groups
         diskBytes = core.diskBytes
         segmentCount = core.segments.count
-        keyID = core.segments.last?.key?.record.keyID
+        keyID = core.segments.last?.keys?.first.record.keyID
         spareSegmentCount = core.spares.count
         partitionCount = core.state.partitions.count
         producerCount = core.state.producers.count

@@ -129,7 +129,7 @@ final class LogReader<D: Disk>: Sendable {
         } catch {
             guard case .corrupt = error else { throw error }
             // The page cache may hold what was there before a direct write; the device decides.
-            if segment.key == nil {
+            if segment.keys == nil {
                 disk.dropCache(segment.file, at: entry.offsetBytes, lengthBytes: entry.frameBytes)
             } else {
                 disk.dropCache(segment.file, at: 0, lengthBytes: segment.sizeBytes)
@@ -147,7 +147,7 @@ final class LogReader<D: Disk>: Sendable {
                 segment: segment.sequence, offsetBytes: entry.offsetBytes, storedCRC32C: 0, computedCRC32C: 0)
         }
         let bytes =
-            segment.key == nil
+            segment.keys == nil
             ? try bytes(of: segment, at: entry.offsetBytes, count: entry.frameBytes)
             : try openedBytes(of: segment, at: entry.offsetBytes, count: entry.frameBytes)
         let facts = bytes.withUnsafeReadableBytes { frame -> (header: FrameHeader?, computed: UInt32) in
@@ -194,7 +194,7 @@ final class LogReader<D: Disk>: Sendable {
     private func openGroup(
         holding offset: Int, of segment: LiveSegment<D.File>
     ) throws(DiskError) -> OpenedGroup? {
-        guard let key = segment.key else { return nil }
+        guard let keys = segment.keys else { return nil }
         let window = ScanWindow(disk: disk, sizeBytes: Self.backwardBytes)
         window.open(segment.file)
         var end = offset / Block.sizeBytes * Block.sizeBytes + Block.sizeBytes
@@ -207,7 +207,7 @@ final class LogReader<D: Disk>: Sendable {
                 guard let header = GroupHeader(reading: block, of: segment) else { continue }
                 guard offset < at + header.usedBytes else { return nil }
                 return try OpenedGroup.open(
-                    header, at: at, fileBytes: segment.sizeBytes, window: window, opener: GroupOpener(key))
+                    header, at: at, fileBytes: segment.sizeBytes, window: window, opener: SegmentOpener(keys))
             }
             end = start
         }

@@ -32,14 +32,23 @@ final class OpenedGroup: @unchecked Sendable {
     /// The group that begins at `start` of the window's file; nil when it is not what was sealed. Memory of `former` is used again if
     /// nobody else holds it and it is large enough.
     static func open<D: Disk>(
-        _ header: GroupHeader, at start: Int, fileBytes: Int, window: ScanWindow<D>, opener: GroupOpener,
+        _ header: GroupHeader, at start: Int, fileBytes: Int, window: ScanWindow<D>, opener: SegmentOpener,
         former: consuming OpenedGroup? = nil
     ) throws(DiskError) -> OpenedGroup? {
         guard header.isSealed, header.groupBytes == Block.roundedUp(header.usedBytes),
             header.usedBytes <= fileBytes - start
         else { return nil }
         let group = reuse(&former, for: header, start) ?? OpenedGroup(header, start: start)
-        return try group.fill(window, opener) && group.isWhole ? group : nil
+        let head = try window.bytes(at: start, count: GroupHeader.sealedSizeBytes)
+        guard head.count == GroupHeader.sealedSizeBytes else { return nil }
+        let tag = (
+            head.loadUnaligned(fromByteOffset: GroupHeader.tagAt, as: UInt64.self),
+            head.loadUnaligned(fromByteOffset: GroupHeader.tagAt + 8, as: UInt64.self)
+        )
+        for opener in opener.openers(head: head) {
+            if try group.fill(window, opener, tag: tag) { return group.isWhole ? group : nil }
+        }
+        return nil
     }
 
     private static func reuse(
@@ -53,13 +62,9 @@ final class OpenedGroup: @unchecked Sendable {
         return group
     }
 
-    private func fill<D: Disk>(_ window: ScanWindow<D>, _ opener: GroupOpener) throws(DiskError) -> Bool {
-        let head = try window.bytes(at: start, count: GroupHeader.keyAt)
-        guard head.count == GroupHeader.keyAt else { return false }
-        let tag = (
-            head.loadUnaligned(fromByteOffset: GroupHeader.tagAt, as: UInt64.self),
-            head.loadUnaligned(fromByteOffset: GroupHeader.tagAt + 8, as: UInt64.self)
-        )
+    private func fill<D: Disk>(
+        _ window: ScanWindow<D>, _ opener: GroupOpener, tag: (UInt64, UInt64)
+    ) throws(DiskError) -> Bool {
         GroupBinding(header, offsetBytes: start).withBytes { opener.begin(at: start, bound: $0) }
         var done = 0
         while done < plainBytes {

@@ -32,7 +32,7 @@ struct SegmentCheck<D: Disk> {
         var finding = Finding()
         let head = SegmentHeader(reading: try window.bytes(at: 0, count: SegmentHeader.readBytes))
         finding.isHeadDamaged =
-            head?.sequence != segment.sequence || head?.salt != segment.salt || head?.key != segment.key?.record
+            head?.sequence != segment.sequence || head?.salt != segment.salt || head?.key != segment.keys?.first.record
         var scan = SegmentScan(
             window: window, segment: segment, endBytes: segment.endBytes, expectedLSN: segment.firstLSN,
             limitLSN: limitLSN)

@@ -42,7 +42,7 @@ struct SegmentScan<D: Disk> {
     private var pending: [Item] = []
     /// Of a sealed segment: the group that was opened last.
     private var opened: OpenedGroup?
-    private let opener: GroupOpener?
+    private let opener: SegmentOpener?
     private let openedGroups: OpenedGroups?
 
     /// A place inside a group to go on from without verifying what lies before it.
@@ -69,7 +69,7 @@ struct SegmentScan<D: Disk> {
         self.wantsPayload = wantsPayload
         self.window = window
         self.openedGroups = openedGroups
-        opener = segment.key.map(GroupOpener.init)
+        opener = segment.keys.map(SegmentOpener.init)
         window.open(segment.file)
         self.position = position
         self.endBytes = endBytes
@@ -158,7 +158,7 @@ struct SegmentScan<D: Disk> {
 
     /// Bytes of frames, valid until the next call; fewer than asked where there are no more.
     private func plainBytes(at offset: Int, count: Int) throws(DiskError) -> UnsafeRawBufferPointer {
-        guard segment.key != nil else { return try window.bytes(at: offset, count: count) }
+        guard segment.keys != nil else { return try window.bytes(at: offset, count: count) }
         return opened?.bytes(at: offset, count: count) ?? UnsafeRawBufferPointer(start: nil, count: 0)
     }
 

@@ -18,7 +18,7 @@ struct SalvageSource {
     private(set) var notes: [String] = []
 
     /// Of the lane whose segments are sealed, if some are.
-    var sealedLane: String? { segments.lazy.compactMap { $0.live.key?.record.lane }.last }
+    var sealedLane: String? { segments.lazy.compactMap { $0.live.keys?.first.record.lane }.last }
 
     init(directory: String, keys: KeyRing?) throws(WALError) {
         let entries: [DiskEntry]
