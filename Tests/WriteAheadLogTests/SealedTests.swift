@@ -110,6 +110,26 @@ struct SealedTests {
         #expect(try core.readAll().batches.count == 70)
     }
 
+    @Test("whoever watches for nonces that serve twice would see one")
+    func watched() throws {
+        let (nonces, writes) = (NonceWatch(), Writes())
+        disk.observe { writes.add($0, $1) }
+        var (core, _) = try Make.core(disk, sealing: try Make.sealing("a"))
+        append(&core, 2)
+        for (bytes, offset) in writes.all { nonces.note(bytes, at: offset) }
+        var (bytes, offset) = try #require(writes.all.last)
+        nonces.note(bytes, at: offset)
+        bytes[GroupHeader.sealedSizeBytes] ^= 1
+        withKnownIssue { nonces.note(bytes, at: offset) }
+        offset += Block.sizeBytes
+        nonces.note(bytes, at: offset)
+    }
+
+    private final class Writes: @unchecked Sendable {  // One thread.
+        private(set) var all: [(bytes: [UInt8], offset: Int)] = []
+        func add(_ bytes: [UInt8], _ offset: Int) { all.append((bytes, offset)) }
+    }
+
     @Test("set back to an older copy of itself, a disk gets other data at the same place under another key")
     func setBack() throws {
         let sealing = try Make.sealing("a")
