@@ -79,7 +79,9 @@ let package = Package(
             tests: [nioEmbedded])
         + module("GroupCoordination", ["KafkaProtocol", "KafkaListener", nioCore])
         + module("GNSS", [nioCore])
-        + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
+        + module(
+            "WriteAheadLog",
+            ["Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("Sealing", ["CCrypto", "CChecksum", nioCore])
         + module("ObjectStore", ["Sealing", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
@@ -121,14 +123,15 @@ let package = Package(
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(
-                name: "wal-bench", dependencies: ["WriteAheadLog", "KafkaProtocol", nioCore], path: "bench/wal",
+                name: "wal-bench", dependencies: ["WriteAheadLog", "Sealing", "KafkaProtocol", nioCore],
+                path: "bench/wal",
                 swiftSettings: swiftSettings),
             .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "Uplink"], swiftSettings: swiftSettings),
             .testTarget(
                 name: "Simulation",
                 dependencies: [
-                    "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Ledger", "Cloud", "KafkaProtocol",
-                    nioCore, logging,
+                    "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Sealing", "Ledger", "Cloud",
+                    "KafkaProtocol", nioCore, logging,
                 ], path: "Tests/Simulation", swiftSettings: swiftSettings),
         ]
 )

@@ -1,4 +1,5 @@
-"""What encryption at rest costs: the same produce through a gateway with its uplink into a directory, plain and sealed in turn.
+"""What encryption at rest costs: the same produce through a gateway with its uplink into a directory, plain, with objects
+sealed, and with objects and log sealed, in turn.
 
 Random record values, so that what is uploaded is as much as what comes in.
 """
@@ -47,14 +48,18 @@ def main():
         import subprocess
         key = Path(directory) / "site.key"
         subprocess.run([BINARY, "key", "new", key], check=True, stdout=subprocess.DEVNULL)
-        rows = [(run(program, []), run(program, ["--encryption-key-file", key])) for _ in range(RUNS)]
-    plain, sealed = ([median([r[side][column] for r in rows]) for column in range(3)] for side in (0, 1))
-    ratios = [median([r[1][column] / r[0][column] for r in rows]) for column in range(2)]
-    print(f"gateway with uplink to a directory, {SIZE} B records, median of {RUNS} pairs")
-    print(f"{'':>8} {'CPU-s/GB':>9} {'MB/s':>7} {'stored/in':>10}")
-    print(f"{'plain':>8} {plain[0]:>9.2f} {plain[1]:>7.0f} {plain[2]:>10.3f}")
-    print(f"{'sealed':>8} {sealed[0]:>9.2f} {sealed[1]:>7.0f} {sealed[2]:>10.3f}")
-    print(f"{'ratio':>8} {ratios[0]:>9.2f} {ratios[1]:>7.2f}")
+        variants = {
+            "plain": [],
+            "objects": ["--encryption-key-file", key, "--encryption-log", "false"],
+            "all": ["--encryption-key-file", key],
+        }
+        rows = [{name: run(program, extra) for name, extra in variants.items()} for _ in range(RUNS)]
+    print(f"gateway with uplink to a directory, {SIZE} B records, medians of {RUNS} rounds; ratios to plain of the same round")
+    print(f"{'sealed':>8} {'CPU-s/GB':>9} {'MB/s':>7} {'stored/in':>10} {'CPU ratio':>10} {'MB/s ratio':>11}")
+    for name in variants:
+        cpu, rate, stored = (median([r[name][column] for r in rows]) for column in range(3))
+        ratios = [median([r[name][column] / r["plain"][column] for r in rows]) for column in range(2)]
+        print(f"{name:>8} {cpu:>9.2f} {rate:>7.0f} {stored:>10.3f} {ratios[0]:>10.2f} {ratios[1]:>11.2f}")
 
 
 if __name__ == "__main__":

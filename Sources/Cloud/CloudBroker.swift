@@ -6,6 +6,7 @@ public import Logging
 public import NIOCore
 public import ObjectStore
 import Synchronization
+public import WriteAheadLog
 
 /// The broker role: serves Kafka clients from shared objects, and takes the objects of gateways over.
 ///
@@ -38,8 +39,11 @@ public final class CloudBroker: KafkaService {
     let logger: Logger
 
     /// Registers the node with the ledger, which fences an older run of it, and composes the broker.
+    ///
+    /// - Parameter sealing: encryption of the node's own log at rest; nil opens and writes a plain one only.
     public static func open(
-        configuration: CloudConfiguration, ledger: Ledger, store: any ObjectStore, world: CloudWorld = CloudWorld(),
+        configuration: CloudConfiguration, ledger: Ledger, store: any ObjectStore, sealing: LogSealing? = nil,
+        world: CloudWorld = CloudWorld(),
         eventLoopGroup: any EventLoopGroup, logger: Logger = Logger(label: "cairn.cloud")
     ) async throws -> CloudBroker {
         let epoch = try await ledger.registerNode(configuration.nodeID, nowMs: world.wallMs())
@@ -47,8 +51,8 @@ public final class CloudBroker: KafkaService {
         var volume: Volume?
         if !configuration.volume.directory.isEmpty {
             volume = try await OpenedVolume.open(
-                configuration.volume, nodeID: configuration.nodeID, nodeEpoch: epoch, ledger: ledger, world: world,
-                timerLoop: loop, logger: logger)
+                configuration.volume, sealing: sealing, nodeID: configuration.nodeID, nodeEpoch: epoch, ledger: ledger,
+                world: world, timerLoop: loop, logger: logger)
         }
         return CloudBroker(
             configuration, ledger, CountingStore(store), world, loop, nodeEpoch: epoch, volume, logger)

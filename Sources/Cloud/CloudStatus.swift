@@ -47,6 +47,7 @@ public struct CloudStatus: Sendable, Equatable {
         var problems: [String] = []
         if !isServing { problems.append("the ledger was taken over by another node, or is closed") }
         if let problem = volume?.problem { problems.append("the volume: \(problem)") }
+        if let untouched = volume?.leftUntouched { problems.append("the volume: left alone: \(untouched)") }
         for lane in lanes {
             guard let aside = lane.quarantine else { continue }
             problems.append("lane \(lane.site)/\(lane.lane) waits for \(aside.key): \(aside.flaw)")

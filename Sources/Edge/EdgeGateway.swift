@@ -19,7 +19,7 @@ public final class EdgeGateway: Sendable {
     public let boots: SiteBoots
     /// Configured ones first, most urgent first.
     public let lanes: [Lane]
-    /// What opening the lanes found, in the order of ``lanes``.
+    /// What opening the lanes found, in the order of ``lanes``; behind them of directories that were left alone.
     public let recovery: [RecoveryReport]
     public let topics: LocalTopics
     /// Where intake listeners deliver.
@@ -49,9 +49,11 @@ public final class EdgeGateway: Sendable {
 
     /// Opens the lanes and recovers topics; blocks. Broken data never makes it fail, see ``recovery``.
     ///
-    /// - Parameter random: one number, used only when the gateway has no producer ids yet.
+    /// - Parameters:
+    ///   - sealing: encryption of the lanes at rest; nil opens and writes plain ones only.
+    ///   - random: one number, used only when the gateway has no producer ids yet.
     public init(
-        _ configuration: EdgeConfiguration, clock: any WallClock = SystemWallClock(),
+        _ configuration: EdgeConfiguration, sealing: LogSealing? = nil, clock: any WallClock = SystemWallClock(),
         random: UInt32 = .random(in: .min ... .max), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger = Logger(label: "cairn.edge")
     ) throws {
@@ -67,7 +69,8 @@ public final class EdgeGateway: Sendable {
         let watchers = PartitionWatchers()
         let mailboxes = LoopMailboxes()
         let set = try LaneSet(
-            root: configuration.root, router: configuration.router, watchers: watchers, bootEpoch: boots.epoch
+            root: configuration.root, router: configuration.router, watchers: watchers, bootEpoch: boots.epoch,
+            sealing: sealing
         ) { lane in
             lane.engine = configuration.engine
             lane.eraseBlockBytes = configuration.eraseBlockBytes

@@ -103,7 +103,9 @@ public struct LaneConfiguration: Sendable, Equatable {
 
 extension LaneConfiguration {
     /// Largest record batch one frame can carry.
-    public var batchBytesMax: Int { groupBytesMax - GroupHeader.sizeBytes - FrameHeader.sizeBytes - Int(UInt8.max) * 4 }
+    public var batchBytesMax: Int {
+        groupBytesMax - GroupHeader.sealedSizeBytes - FrameHeader.sizeBytes - Int(UInt8.max) * 4
+    }
 
     /// Bytes at the end of a segment that only control frames may use, so that uploads can be recorded on a full disk.
     var controlReserveBytes: Int { min(1 << 20, segmentSizeBytes / 16) / Block.sizeBytes * Block.sizeBytes }

@@ -28,6 +28,8 @@ public struct LaneStatus: Sendable, Equatable {
     public var engine = ""
     /// This start of the log, as its frames bear it.
     public var bootEpoch: UInt64 = 0
+    /// Name of the site key that the newest segment is sealed with; nil when it is not.
+    public var keyID: String?
     public var written = WrittenBytes()
     public var scrub = ScrubStatus()
     /// Damaged ranges found since the start, the newest last; at most 64.
@@ -68,8 +70,10 @@ public struct LaneAlarms: Sendable, Equatable {
     public var quotaRejections: UInt64 = 0
     public var indexRebuilds: UInt64 = 0
     public var indexFailures: UInt64 = 0
-    /// Directories of this lane that were left untouched because a newer program wrote them.
-    public var newerFormats: UInt64 = 0
+    /// Directories of this lane that were left untouched because a newer program wrote them, or their key is not here.
+    public var untouchedDirectories: UInt64 = 0
+    /// Which ones, why, and what brings them back; nil when there are none.
+    public var untouched: String?
     /// Heads of segments that the scrubber could not verify though the data behind them is good.
     public var damagedHeads: UInt64 = 0
     public var lastMessage: String?
@@ -102,8 +106,8 @@ public struct RecoveryReport: Sendable, Equatable {
     public var durationMs = 0
     public var engine = ""
     public var index = IndexRecovery.current
-    /// Directories that hold segments of a newer format, and were left untouched.
-    public var leftUntouched: [NewerSegments] = []
+    /// Directories that were left as they are: a newer program wrote them, or their key is not here.
+    public var leftUntouched: [UntouchableSegments] = []
     public var bootEpoch: UInt64 = 0
     /// Failures met on the way that did not stop the start.
     public var notes: [String] = []
@@ -141,9 +145,7 @@ extension RecoveryReport: CustomStringConvertible {
                 + " \(uploadedThrough), \(partitionCount) partitions, \(producerCount) producers,"
                 + " \(scannedBytes) bytes read in \(durationMs) ms, \(engine)"
         ]
-        for newer in leftUntouched {
-            lines.append("left untouched: \(newer). A newer cairn wrote them; start it again to go on with them")
-        }
+        for segments in leftUntouched { lines.append("left untouched: \(segments.told)") }
         if tornTailBytes > 0 { lines.append("cut \(tornTailBytes) bytes of an unfinished write at the end") }
         if !missingSegments.isEmpty { lines.append("missing segments: \(missingSegments)") }
         if !unreadableSegments.isEmpty { lines.append("unreadable segments: \(unreadableSegments)") }

@@ -4,8 +4,8 @@ public enum WALError: Error, Equatable, CustomStringConvertible {
     case configuration(String)
     /// Another process has this directory open.
     case locked(path: String)
-    /// Segments that a newer program wrote are in the way. Nothing has been touched.
-    case newerFormat(NewerSegments)
+    /// Segments that a newer program wrote, or whose key is not here, are in the way. Nothing has been touched.
+    case untouchable(UntouchableSegments)
     /// A system call failed.
     case io(DiskError)
     /// Bytes and checksum disagree; the range is skipped by the next read and counted in the status.
@@ -29,7 +29,7 @@ public enum WALError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .configuration(let message): message
         case .locked(let path): "\(path) is in use by another process"
-        case .newerFormat(let newer): "\(newer); nothing has been touched"
+        case .untouchable(let segments): "\(segments); nothing has been touched"
         case .io(let error): error.description
         case .corrupt(let segment, let offset, let stored, let computed):
             "segment \(segment), byte \(offset): stored CRC-32C \(stored), computed \(computed)"

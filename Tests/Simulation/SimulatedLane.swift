@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+import Sealing
 import Synchronization
 import WriteAheadLog
 
@@ -12,9 +13,19 @@ final class SimulatedLane: LaneSource {
     /// Recovers what the disk has.
     init(_ configuration: LaneConfiguration, disk: SimulatedDisk, saltSeed: UInt64) throws {
         laneName = configuration.name
-        var made = try LaneCore(configuration: configuration, disk: disk, saltSeed: saltSeed)
+        var made = try LaneCore(
+            configuration: configuration, disk: disk, saltSeed: saltSeed, sealing: try Self.sealing(saltSeed))
         recovery = try made.recover()
         core = Mutex(made)
+    }
+
+    /// Every start may find encryption switched on or off; the key is always there.
+    private static func sealing(_ number: UInt64) throws -> LogSealing {
+        let bytes = [UInt8](repeating: 7, count: SecretKey.sizeBytes)
+        guard let secret = SecretKey(bytes: bytes), let key = KeyRing.Key(id: "sim", secret: secret),
+            let ring = KeyRing([key])
+        else { throw WALError.configuration("no key") }
+        return LogSealing(ring: { ring }, seals: number & 1 == 1)
     }
 
     var durableLSN: UInt64 { core.withLock { $0.durableLSN } }

@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+import Sealing
 import Testing
 
 @testable import WriteAheadLog
@@ -19,11 +20,19 @@ private struct Rig {
     var doubtfulUploads: UploadState?
     var trace: [String] = []
     private var starts: UInt64 = 0
+    private let sealing: LogSealing?
+    private let nonces = NonceWatch()
 
-    init(seed: UInt64) throws {
+    init(seed: UInt64, sealing: LogSealing? = nil) throws {
         random = SeededGenerator(seed: seed)
-        core = try Make.core(disk, seed: seed, Self.settings).core
+        self.sealing = sealing
+        let nonces = nonces
+        disk.observe { nonces.note($0, at: $1) }
+        core = try Make.core(disk, seed: seed, sealing: sealing, Self.settings).core
     }
+
+    /// Every message a key and a nonce have been used for, over the whole life of the disk.
+    var sealedGroups: Int { nonces.count }
 
     static func settings(_ configuration: inout LaneConfiguration) {
         configuration.segmentSizeBytes = 128 << 10
@@ -88,7 +97,7 @@ private struct Rig {
         if powerCut { disk.crash(using: &random) } else { disk.restartProcess() }
         starts += 1
         let report: RecoveryReport
-        (core, report) = try Make.core(disk, seed: 1000 + starts, Self.settings)
+        (core, report) = try Make.core(disk, seed: 1000 + starts, sealing: sealing, Self.settings)
         trace.append("recovered \(report.durableLSN), torn \(report.tornTailBytes)")
         #expect(report.isClean, "\(report)")
         try check()
@@ -129,8 +138,8 @@ extension LaneCore {
 
 @Suite("Power cuts and failing disks, by seed")
 struct CrashTests {
-    private static func run(seed: UInt64) throws -> [String] {
-        var rig = try Rig(seed: seed)
+    private static func run(seed: UInt64, sealing: LogSealing? = nil) throws -> [String] {
+        var rig = try Rig(seed: seed, sealing: sealing)
         for _ in 0..<4 {
             var faults = SimulatedDisk.Faults()
             faults.powerOffAt = rig.disk.operations + Int.random(in: 1...120, using: &rig.random)
@@ -140,6 +149,7 @@ struct CrashTests {
             }
             try rig.restart(powerCut: true)
         }
+        #expect((rig.sealedGroups > 0) == (sealing != nil))
         return rig.trace
     }
 
@@ -148,12 +158,19 @@ struct CrashTests {
         for seed in block * 10..<block * 10 + 10 { _ = try Self.run(seed: seed) }
     }
 
+    @Test("so does one in a sealed lane, and no nonce serves two messages", arguments: 0..<15 as Range<UInt64>)
+    func sealedPowerCuts(block: UInt64) throws {
+        let sealing = try Make.sealing("a")
+        for seed in block * 10..<block * 10 + 10 { _ = try Self.run(seed: seed &+ 30_000, sealing: sealing) }
+    }
+
     @Test(
         "what a killed process left behind and recovery showed survives a power cut right after",
-        arguments: 0..<10 as Range<UInt64>)
-    func killThenPowerCut(block: UInt64) throws {
+        arguments: 0..<10 as Range<UInt64>, [false, true])
+    func killThenPowerCut(block: UInt64, isSealed: Bool) throws {
+        let sealing = isSealed ? try Make.sealing("a") : nil
         for seed in block * 10..<block * 10 + 10 {
-            var rig = try Rig(seed: seed &+ 9000)
+            var rig = try Rig(seed: seed &+ 9000, sealing: sealing)
             var faults = SimulatedDisk.Faults()
             faults.powerOffAt = rig.disk.operations + Int.random(in: 1...60, using: &rig.random)
             rig.disk.faults = faults
@@ -169,11 +186,14 @@ struct CrashTests {
         #expect(first == second && !first.isEmpty)
     }
 
-    @Test("power may go at every single operation of a life with rotations, uploads and recycling")
-    func everyOperation() throws {
+    @Test(
+        "power may go at every single operation of a life with rotations, uploads and recycling",
+        arguments: [false, true])
+    func everyOperation(isSealed: Bool) throws {
+        let sealing = isSealed ? try Make.sealing("a") : nil
         var operation = 1
         while true {
-            var rig = try Rig(seed: 4)
+            var rig = try Rig(seed: 4, sealing: sealing)
             var faults = SimulatedDisk.Faults()
             faults.powerOffAt = rig.disk.operations + operation
             rig.disk.faults = faults
@@ -189,10 +209,11 @@ struct CrashTests {
         #expect(operation > 100)
     }
 
-    @Test("single failures of any kind lose nothing and heal", arguments: 0..<20 as Range<UInt64>)
-    func failures(block: UInt64) throws {
+    @Test("single failures of any kind lose nothing and heal", arguments: 0..<20 as Range<UInt64>, [false, true])
+    func failures(block: UInt64, isSealed: Bool) throws {
+        let sealing = isSealed ? try Make.sealing("a") : nil
         for seed in block * 5..<block * 5 + 5 {
-            var rig = try Rig(seed: seed &+ 5000)
+            var rig = try Rig(seed: seed &+ 5000, sealing: sealing)
             for _ in 0..<120 {
                 if Int.random(in: 0...5, using: &rig.random) == 0 { rig.disk.faults = rig.someFault() }
                 if Int.random(in: 0...4, using: &rig.random) == 0 { rig.upload() } else { rig.produce() }

@@ -47,13 +47,13 @@ struct FormatTests {
         let newest = try #require(directory.files(".seg").last)
         try setFormat(directory.path + "/" + newest, version: version, mustUnderstand: flags)
         let before = try files(directory.path)
-        let newer = NewerSegments(
+        let newer = UntouchableSegments(
             directory: directory.path, sequences: [try #require(SegmentName.sequence(newest))],
-            format: NewerFormat(version: version, flags: flags))
-        #expect(throws: WALError.newerFormat(newer)) { try LaneLog.open(Make.configuration(directory.path)) }
-        #expect(throws: WALError.newerFormat(newer)) { try Inspection.rebuildIndex(directory: directory.path) }
+            reason: .newerFormat(NewerFormat(version: version, flags: flags)))
+        #expect(throws: WALError.untouchable(newer)) { try LaneLog.open(Make.configuration(directory.path)) }
+        #expect(throws: WALError.untouchable(newer)) { try Inspection.rebuildIndex(directory: directory.path) }
         let verified = try Inspection.verify(directory: directory.path)
-        #expect(verified.newer == newer && !verified.isClean)
+        #expect(verified.untouchable == newer && !verified.isClean)
         #expect(try files(directory.path) == before)
     }
 
@@ -99,7 +99,7 @@ struct FormatTests {
         bytes.replaceSubrange(0..<4096, with: [UInt8](repeating: 0, count: 4096))
         bytes.withUnsafeMutableBytes { bytes in
             let group = UnsafeMutableRawBufferPointer(rebasing: bytes[4096...])
-            group.set(UInt16(2), at: 8)
+            group.set(GroupHeader.sealedVersion + 1, at: 8)
             let salt = UnsafeRawBufferPointer(group).field(UInt64.self, at: 40)
             group.set(GroupHeader.checksum(UnsafeRawBufferPointer(group), salt: salt), at: 4)
         }
@@ -121,9 +121,9 @@ struct FormatTests {
         for start in 0..<3 {
             let (log, report) = try LaneLog.openBeside(Make.configuration(lane))
             #expect(log.laneName == "test-v1" && log.configuration.directory == lane + "-v1")
-            #expect(report.leftUntouched.map(\.format) == [NewerFormat(version: 9)])
-            #expect(log.status.alarms.newerFormats == 1)
-            #expect(log.status.alarms.lastMessage?.contains("format 9") == true)
+            #expect(report.leftUntouched.map(\.reason) == [.newerFormat(NewerFormat(version: 9))])
+            #expect(log.status.alarms.untouchedDirectories == 1)
+            #expect(log.status.alarms.untouched?.contains("format 9") == true)
             let done = DispatchSemaphore(value: 0)
             log.append([Make.entry(text: "\(start)")]) { outcomes in
                 #expect(outcomes[0].offset == Int64(start))

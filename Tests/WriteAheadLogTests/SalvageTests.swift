@@ -111,14 +111,14 @@ struct SalvageTests {
     @Test("a destroyed group header loses nothing: the frames behind it verify by themselves")
     func groupHeader() throws {
         let batches = try fill()
-        var scanned = try LaneWalk(directory: lane)
+        var scanned = try LaneWalk(directory: lane, keys: nil)
         var starts: [Int] = []
         try scanned.walk { place, item in
             if place == 1, case .frame(let frame) = item, frame.header.kind == .batch {
                 starts.append(frame.groupOffset)
             }
         }
-        scanned = try LaneWalk(directory: lane)
+        scanned = try LaneWalk(directory: lane, keys: nil)
         let start = starts[4]
         try edit(segments[1]) { $0.replaceSubrange(start..<start + 48, with: Data(repeating: 0xEE, count: 48)) }
         #expect(try Inspection.verify(directory: lane).gaps.map(\.count) == [3])

@@ -1,6 +1,7 @@
 import Foundation
 import KafkaProtocol
 import NIOCore
+import Sealing
 import Testing
 
 @testable import WriteAheadLog
@@ -55,13 +56,32 @@ enum Make {
     }
 
     static func core(
-        _ disk: SimulatedDisk, seed: UInt64 = 1, _ change: (inout LaneConfiguration) -> Void = { _ in }
+        _ disk: SimulatedDisk, seed: UInt64 = 1, sealing: LogSealing? = nil,
+        _ change: (inout LaneConfiguration) -> Void = { _ in }
     ) throws -> (core: LaneCore<SimulatedDisk>, report: RecoveryReport) {
         var configuration = configuration()
         change(&configuration)
-        var core = try LaneCore(configuration: configuration, disk: disk, saltSeed: seed)
+        var core = try LaneCore(configuration: configuration, disk: disk, saltSeed: seed, sealing: sealing)
         let report = try core.recover()
         return (core, report)
+    }
+}
+
+extension Make {
+    /// A ring of keys of these names; the same name always has the same key unless `salt` differs.
+    static func ring(_ names: String..., salt: UInt8 = 0) throws -> KeyRing {
+        let keys = try names.map { name in
+            let bytes = (0..<32).map { UInt8(truncatingIfNeeded: $0 &* 7) ^ (Array(name.utf8)[0] &+ salt) }
+            let secret = try #require(SecretKey(bytes: bytes))
+            return try #require(KeyRing.Key(id: name, secret: secret))
+        }
+        return try #require(KeyRing(keys))
+    }
+
+    static func sealing(_ names: String..., seals: Bool = true) throws -> LogSealing {
+        let rings = try names.map { try ring($0) }
+        let all = try #require(KeyRing(rings.flatMap(\.keys)))
+        return LogSealing(ring: { all }, seals: seals)
     }
 }
 

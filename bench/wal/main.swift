@@ -2,11 +2,13 @@
 //
 //   wal-bench offered DIRECTORY MB_PER_S SECONDS   64 KiB units at that rate: latency from arrival to durable, CPU
 //   wal-bench full DIRECTORY SECONDS [SEGMENT_MIB]  groups of 1 MiB as fast as they go
+//   wal-bench sealed DIRECTORY SECONDS [PAIRS]     the same with and without encryption, in turn, and what it costs
 //   wal-bench fill DIRECTORY GIB                   leaves a backlog behind
 //   wal-bench start DIRECTORY                      time and memory until a lane accepts
 import Glibc
 import KafkaProtocol
 import NIOCore
+import Sealing
 import Synchronization
 import WriteAheadLog
 
@@ -138,12 +140,21 @@ func offered(_ directory: String, megabytesPerSecond: Double, seconds: Double) t
     log.close()
 }
 
-func full(_ directory: String, seconds: Double, segmentBytes: Int) throws {
+/// What a run at full speed came to.
+struct Speed {
+    var megabytesPerSecond: Double
+    var cpuSecondsPerGB: Double
+}
+
+@discardableResult
+func full(
+    _ directory: String, seconds: Double, segmentBytes: Int, sealing: LogSealing? = nil
+) throws -> Speed {
     let configuration = LaneConfiguration(
         name: "bench", directory: directory, segmentSizeBytes: segmentBytes, quotaBytes: 8 << 30, commitWindow: .zero,
         groupBytesMax: (1 << 20) + 4096,
         spareSegmentsMax: 16)
-    let (log, _) = try LaneLog.open(configuration)
+    let (log, _) = try LaneLog.open(configuration, sealing: sealing)
     let uploads = upload(log, every: 64 << 20)
     let figures = Figures()
     let entry = try makeEntry(bytes: 64 << 10, topic: "bench")
@@ -168,10 +179,36 @@ func full(_ directory: String, seconds: Double, segmentBytes: Int) throws {
     figures.state.withLock { $0.isMeasuring = true }
     usleep(UInt32(seconds * 1e6))
     figures.state.withLock { $0.isMeasuring = false }
-    report("full", figures, seconds: Double(now() - start) / 1e9, cpu: cpuSeconds() - cpu, log: log)
+    let (measured, used) = (Double(now() - start) / 1e9, cpuSeconds() - cpu)
+    report(sealing == nil ? "full" : "sealed", figures, seconds: measured, cpu: used, log: log)
     stop.isSet.store(true, ordering: .relaxed)
     uploads.cancel()
     log.close()
+    let written = Double(figures.state.withLock { $0.bytes })
+    return Speed(megabytesPerSecond: written / 1e6 / measured, cpuSecondsPerGB: used / (written / 1e9))
+}
+
+/// Pairs of runs, plain and sealed in turn, so that a disk or a neighbour that changes its mind meets both.
+func sealed(_ directory: String, seconds: Double, pairs: Int) throws {
+    guard let key = KeyRing.Key.random(), let ring = KeyRing([key]) else { return }
+    let sealing = LogSealing(ring: { ring })
+    var runs: (plain: [Speed], sealed: [Speed]) = ([], [])
+    for pair in 0..<pairs {
+        for isSealed in pair % 2 == 0 ? [false, true] : [true, false] {
+            let place = directory + (isSealed ? "/sealed" : "/plain")
+            let speed = try full(place, seconds: seconds, segmentBytes: 64 << 20, sealing: isSealed ? sealing : nil)
+            if isSealed { runs.sealed.append(speed) } else { runs.plain.append(speed) }
+        }
+    }
+    func ratio(_ figure: (Speed) -> Double) -> Double {
+        func median(_ runs: [Speed]) -> Double { runs.map(figure).sorted()[runs.count / 2] }
+        return median(runs.sealed) / median(runs.plain)
+    }
+    print(
+        """
+        {"run":"sealed against plain","pairs":\(pairs),"mb_per_s_ratio":\(ratio { $0.megabytesPerSecond }),\
+        "cpu_s_per_gb_ratio":\(ratio { $0.cpuSecondsPerGB })}
+        """)
 }
 
 final class Stop: Sendable {
@@ -228,13 +265,14 @@ func number(_ place: Int, _ otherwise: Double) -> Double {
     arguments.count > place ? Double(arguments[place]) ?? otherwise : otherwise
 }
 guard arguments.count >= 3 else {
-    print("wal-bench offered|full|fill|start DIRECTORY [figures]")
+    print("wal-bench offered|full|sealed|fill|start DIRECTORY [figures]")
     exit(2)
 }
 do {
     switch arguments[1] {
     case "offered": try offered(arguments[2], megabytesPerSecond: number(3, 600), seconds: number(4, 5))
     case "full": try full(arguments[2], seconds: number(3, 5), segmentBytes: Int(number(4, 64)) << 20)
+    case "sealed": try sealed(arguments[2], seconds: number(3, 2), pairs: max(1, Int(number(4, 9))))
     case "fill": try fill(arguments[2], gibibytes: Int(number(3, 4)))
     case "start": try start(arguments[2])
     default: exit(2)

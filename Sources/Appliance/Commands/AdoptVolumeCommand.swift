@@ -1,7 +1,9 @@
 import ArgumentParser
 import Cloud
 import FoundationEssentials
+import Sealing
 import ServiceLifecycle
+import WriteAheadLog
 
 /// Finishes the volume of a node that will not come back: what only its log holds goes into objects.
 struct AdoptVolumeCommand: AsyncParsableCommand {
@@ -26,6 +28,7 @@ struct AdoptVolumeCommand: AsyncParsableCommand {
         guard FileManager.default.fileExists(atPath: directory + "/incarnation") else {
             throw Complaint.say("\(directory): holds no volume (no file named incarnation)", Complaint.unavailable)
         }
+        try Self.demandReadable(directory, settings.encryption)
         settings.walEnabled = true
         settings.walChosenDirectory = directory
         let logger = RoleRunner.logger(settings.log, label: "cloud")
@@ -42,5 +45,19 @@ struct AdoptVolumeCommand: AsyncParsableCommand {
                 "\(directory): not everything could be brought into objects; run it again", Complaint.unavailable)
         }
         print("\(directory): \(before) bytes brought into objects; the directory can be removed")
+    }
+
+    /// A node that cannot read its log goes on beside it; here that would say that nothing is left to do.
+    private static func demandReadable(_ directory: String, _ encryption: EncryptionSettings) throws {
+        guard FileManager.default.fileExists(atPath: directory + "/log") else { return }
+        do {
+            let ring = try encryption.keys()?.ring
+            guard let segments = try Inspection.obstacle(directory: directory + "/log", keys: ring) else { return }
+            throw Complaint.say("\(segments.told); nothing has been touched", Complaint.unavailable)
+        } catch let code as ExitCode {
+            throw code
+        } catch {
+            throw Complaint.say("\(directory): \(error)", Complaint.unavailable)
+        }
     }
 }

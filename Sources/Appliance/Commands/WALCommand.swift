@@ -1,5 +1,6 @@
 import ArgumentParser
 import FoundationEssentials
+import Sealing
 import WriteAheadLog
 
 struct WALCommand: AsyncParsableCommand {
@@ -10,6 +11,21 @@ struct WALCommand: AsyncParsableCommand {
     /// `DIR` is a gateway's data directory, or the directory of one lane.
     struct Place: ParsableArguments {
         @Argument(help: "A gateway's data-dir, or the directory of one lane.") var directory: String
+        @Option(
+            help: ArgumentHelp(
+                "The keys of an encrypted log: a file of 'cairn key', or credential:NAME of systemd's.",
+                valueName: "file"))
+        var keyFile: String?
+
+        /// Nil without a key file: what is encrypted is then named and passed over.
+        func keys() throws -> KeyRing? {
+            guard let keyFile else { return nil }
+            do {
+                return try KeyFile.load(try KeyFile.path(setting: keyFile))
+            } catch {
+                throw Complaint.say("\(error)", Complaint.unavailable)
+            }
+        }
 
         func lanes() throws -> [String] {
             let manager = FileManager.default
@@ -45,7 +61,10 @@ struct WALCommand: AsyncParsableCommand {
             abstract: "Shows lanes, segments, partitions and what is uploaded. Changes nothing; the gateway may run.")
         @OptionGroup var place: Place
         func run() async throws {
-            _ = try place.each { (lane: String) throws(WALError) in try Inspection.inspect(directory: lane) }
+            let keys = try place.keys()
+            _ = try place.each { (lane: String) throws(WALError) in
+                try Inspection.inspect(directory: lane, keys: keys)
+            }
         }
     }
 
@@ -56,10 +75,13 @@ struct WALCommand: AsyncParsableCommand {
         @OptionGroup var place: Place
         func run() async throws {
             let reports = try WALCommand.orUnreadable {
-                try place.each { (lane: String) throws(WALError) in try Inspection.verify(directory: lane) }
+                let keys = try place.keys()
+                return try place.each { (lane: String) throws(WALError) in
+                    try Inspection.verify(directory: lane, keys: keys)
+                }
             }
-            // What only a newer cairn can read has not been verified.
-            guard reports.allSatisfy({ $0.newer == nil }) else { throw WALCommand.unreadable }
+            // What only a newer cairn or another key can read has not been verified.
+            guard reports.allSatisfy({ $0.untouchable == nil }) else { throw WALCommand.unreadable }
             guard reports.allSatisfy(\.isClean) else { throw ExitCode.failure }
         }
     }
@@ -69,7 +91,8 @@ struct WALCommand: AsyncParsableCommand {
             abstract: "Gets out of a damaged log whatever still verifies, and says what is lost.",
             discussion: """
                 Reads DIR only; no gateway may be using it. With --to a fresh data-dir (or lane) is written, with the same \
-                LSNs and offsets and the site's identity: start the gateway there and it goes on where this one stopped.
+                LSNs and offsets and the site's identity: start the gateway there and it goes on where this one stopped. \
+                An encrypted log needs --key-file, and is written encrypted, with the first key of the file.
                 Exit code 0: nothing is lost. 1: something is. 2: it could not be read or written.
                 """)
         @OptionGroup var place: Place
@@ -82,10 +105,11 @@ struct WALCommand: AsyncParsableCommand {
 
         private func salvage() throws -> [SalvageReport] {
             let isLane = try place.lanes() == [place.directory]
+            let keys = try place.keys()
             let reports = try place.each { (lane: String) throws(WALError) in
                 let name = lane.split(separator: "/").last.map(String.init) ?? lane
                 return try WriteAheadLog.Salvage.run(
-                    directory: lane, to: to.map { isLane ? $0 : $0 + "/lanes/" + name })
+                    directory: lane, to: to.map { isLane ? $0 : $0 + "/lanes/" + name }, keys: keys)
             }
             if let to, !isLane { try copyIdentity(to: to) }
             return reports
@@ -121,7 +145,10 @@ struct WALCommand: AsyncParsableCommand {
             abstract: "Makes the SQLite index anew from the segments. The gateway must be stopped.")
         @OptionGroup var place: Place
         func run() async throws {
-            _ = try place.each { (lane: String) throws(WALError) in try Inspection.rebuildIndex(directory: lane) }
+            let keys = try place.keys()
+            _ = try place.each { (lane: String) throws(WALError) in
+                try Inspection.rebuildIndex(directory: lane, keys: keys)
+            }
         }
     }
 }

@@ -142,5 +142,8 @@ enum CommonKeys {
         SettingKey(
             "encryption.objects", .flag, "true",
             "With a key file: seal new objects. Off: only open those that are sealed."),
+        SettingKey(
+            "encryption.log", .flag, "true",
+            "With a key file: seal the write-ahead log. Off: only open what is sealed."),
     ]
 }

@@ -1,18 +1,21 @@
 import FoundationEssentials
 import ObjectStore
 import Sealing
+import WriteAheadLog
 
 /// Encryption at rest: off unless a key file is named.
 struct EncryptionSettings: Sendable {
     /// Nil: off.
     var keyFile: String?
     var objects: Bool
+    var log: Bool
 
     init(_ reader: SettingsReader) {
+        log = reader.flag("encryption.log")
         objects = reader.flag("encryption.objects")
         guard let text = reader.optionalText("encryption.key-file") else { return }
         do {
-            let path = try Self.path(text)
+            let path = try KeyFile.path(setting: text)
             keyFile = path
             // Nothing may be written in plain text because a key was not there.
             _ = try KeyFile.load(path)
@@ -32,8 +35,13 @@ struct EncryptionSettings: Sendable {
         return SealedStore(store, keys: keys, seals: objects)
     }
 
+    /// Of a write-ahead log; nil when encryption is off, and then a log with sealed segments is left alone.
+    func sealing(_ keys: LiveKeyRing?) -> LogSealing? { keys.map { LogSealing($0, seals: log) } }
+}
+
+extension KeyFile {
     /// `credential:NAME` is what systemd put down for the service (LoadCredentialEncrypted= opens blobs sealed by the TPM).
-    private static func path(_ text: String) throws(KeyFileError) -> String {
+    static func path(setting text: String) throws(KeyFileError) -> String {
         guard text.hasPrefix("credential:") else { return text }
         let name = text.dropFirst("credential:".count)
         guard !name.isEmpty, !name.contains("/") else {

@@ -35,7 +35,7 @@ final class CloudRole: Service {
         let keys = try settings.encryption.keys()
         let broker = try await CloudBroker.open(
             configuration: settings.broker, ledger: ledger,
-            store: settings.encryption.store(around: store, keys),
+            store: settings.encryption.store(around: store, keys), sealing: settings.encryption.sealing(keys),
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
         return CloudRole(settings, broker, ledger, store, keys, logger)
     }

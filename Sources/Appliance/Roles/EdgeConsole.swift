@@ -164,8 +164,10 @@ enum EdgeConsole {
                 "suspect_segments_total", .counter, "Segments given up after a failed write or fsync.",
                 Double(log.alarms.suspectSegments))
             add(
-                "newer_formats", .gauge, "Directories left alone because a newer cairn wrote them.",
-                Double(log.alarms.newerFormats))
+                "untouched_directories", .gauge,
+                "Directories left alone because a newer cairn wrote them or their key is not here.",
+                Double(log.alarms.untouchedDirectories))
+            add("sealed", .gauge, "1: the newest segment is encrypted.", log.keyID == nil ? 0 : 1)
             add("boot_epoch", .gauge, "Which start of the log this is.", Double(log.bootEpoch))
             add("quarantined_total", .counter, "Damaged ranges put aside.", Double(log.alarms.quarantinedRanges))
         }

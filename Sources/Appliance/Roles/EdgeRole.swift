@@ -37,24 +37,26 @@ final class EdgeRole: Service {
     static func open(
         _ settings: EdgeSettings, store: OpenedStore?, announcer: (any Announcer)?, logger: Logger
     ) async throws -> EdgeRole {
+        let keys = try settings.encryption.keys()
         let gateway = try EdgeGateway(
-            try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            try settings.gateway(), sealing: settings.encryption.sealing(keys),
+            group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
         if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
         for report in gateway.recovery {
             logger.log(level: report.isClean ? .info : .error, "\(report)")
         }
-        return try EdgeRole(settings, gateway, store, announcer, logger)
+        return try EdgeRole(settings, gateway, store, keys, announcer, logger)
     }
 
     private init(
-        _ settings: EdgeSettings, _ gateway: EdgeGateway, _ store: OpenedStore?, _ announcer: (any Announcer)?,
-        _ logger: Logger
+        _ settings: EdgeSettings, _ gateway: EdgeGateway, _ store: OpenedStore?, _ keys: LiveKeyRing?,
+        _ announcer: (any Announcer)?, _ logger: Logger
     ) throws {
         self.settings = settings
         self.gateway = gateway
         self.store = store
-        keys = try settings.encryption.keys()
+        self.keys = keys
         self.logger = logger
         control = settings.http.flatMap { http in
             do {
@@ -150,14 +152,17 @@ final class EdgeRole: Service {
             if log.pendingGaps > 0 {
                 problems.append("lane \(name): data was dropped: \(EdgeConsole.dropped(log))")
             }
-            if log.alarms.newerFormats > 0 {
-                problems.append("lane \(name): files of a newer cairn are left alone: \(log.alarms.lastMessage ?? "")")
+            if let untouched = log.alarms.untouched {
+                problems.append("lane \(name): what was there is left alone: \(untouched)")
             }
             if log.alarms.lostLSNs > 0 {
                 problems.append(
                     "lane \(name): \(log.alarms.lostLSNs) frames are lost: \(log.alarms.lastMessage ?? "")")
             }
             if log.diskBytes >= log.quotaBytes { problems.append("lane \(name): at its quota, rejecting") }
+        }
+        for report in gateway.recovery.dropFirst(gateway.lanes.count) {
+            problems += report.leftUntouched.map { "lane \(report.lane): left alone: \($0.told)" }
         }
         let groups = status.groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }

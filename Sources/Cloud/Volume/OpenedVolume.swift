@@ -9,23 +9,23 @@ enum OpenedVolume {
     /// Throws where the directory cannot be used at all. A log that has lost what the ledger names is opened for what is left
     /// of it, and takes nothing new.
     static func open(
-        _ configuration: VolumeConfiguration, nodeID: Int32, nodeEpoch: Int64, ledger: Ledger, world: CloudWorld,
-        timerLoop: any EventLoop, logger: Logger
+        _ configuration: VolumeConfiguration, sealing: LogSealing?, nodeID: Int32, nodeEpoch: Int64, ledger: Ledger,
+        world: CloudWorld, timerLoop: any EventLoop, logger: Logger
     ) async throws -> Volume {
         let (identity, log, report) = try await onBlockingThread {
             Result { () throws(WALError) -> (SiteIdentity, LaneLog, RecoveryReport) in
                 do throws(WALError) {
-                    let (log, report) = try LaneLog.open(configuration.lane)
+                    let (log, report) = try LaneLog.open(configuration.lane, sealing: sealing)
                     return (try SiteIdentity.open(root: configuration.directory), log, report)
                 } catch {
-                    // Rolled back below a newer format: a volume of its own, beside the one that stays as it is.
-                    guard case .newerFormat = error else { throw error }
+                    // Rolled back below a newer format, or without its key: a volume of its own, beside the one that stays as it is.
+                    guard case .untouchable(let segments) = error else { throw error }
                     let beside = configuration.directory + "/beside"
                     var lane = configuration.lane
                     lane.directory = beside + "/log"
                     let identity = try SiteIdentity.open(root: beside)
-                    var (log, report) = try LaneLog.openBeside(lane)
-                    if case .newerFormat(let newer) = error { report.leftUntouched.insert(newer, at: 0) }
+                    var (log, report) = try LaneLog.openBeside(lane, sealing: sealing)
+                    report.leftUntouched.insert(segments, at: 0)
                     return (identity, log, report)
                 }
             }
@@ -36,12 +36,13 @@ enum OpenedVolume {
         if let replaced = identity.replaced {
             logger.warning("the volume has a new identity", metadata: ["why": "\(replaced)"])
         }
-        logger.info("opened the volume", metadata: ["id": "\(id)", "log": "\(report)"])
+        logger.log(
+            level: report.isClean ? .info : .error, "opened the volume", metadata: ["id": "\(id)", "log": "\(report)"])
         let committedLSN = try await ledger.registerVolume(
             RegisterVolume(volume: id, nodeID: nodeID, nowMs: world.wallMs()))
         let volume = Volume(
             id: id, log: log, configuration: configuration, nodeID: nodeID, nodeEpoch: nodeEpoch, ledger: ledger,
-            world: world, timerLoop: timerLoop, logger: logger)
+            world: world, timerLoop: timerLoop, untouched: report.leftUntouched, logger: logger)
         if log.durableLSN < committedLSN {
             volume.refuse(
                 "the log ends at LSN \(log.durableLSN), the ledger knows \(committedLSN): the disk has lost data. Move "

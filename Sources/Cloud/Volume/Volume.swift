@@ -54,6 +54,8 @@ final class Volume: Sendable {
     private let ledger: Ledger
     private let world: CloudWorld
     private let timerLoop: any EventLoop
+    /// Logs of this node that were left as they are; their batches cannot be read.
+    private let untouched: [UntouchableSegments]
     private let logger: Logger
     private let state: Mutex<State>
     private let tail: Mutex<LogTail>
@@ -62,8 +64,10 @@ final class Volume: Sendable {
 
     init(
         id: KafkaUUID, log: LaneLog, configuration: VolumeConfiguration, nodeID: Int32, nodeEpoch: Int64,
-        ledger: Ledger, world: CloudWorld, timerLoop: any EventLoop, logger: Logger
+        ledger: Ledger, world: CloudWorld, timerLoop: any EventLoop, untouched: [UntouchableSegments] = [],
+        logger: Logger
     ) {
+        self.untouched = untouched
         self.id = id
         self.log = log
         self.configuration = configuration
@@ -96,6 +100,7 @@ final class Volume: Sendable {
         counts.quotaBytes = configuration.quotaBytes
         let refusal = state.withLock { $0.refusal }
         counts.problem = refusal ?? (status.isFailing ? status.alarms.lastMessage ?? "the disk refuses writes" : nil)
+        counts.leftUntouched = untouched.isEmpty ? nil : untouched.map(\.told).joined(separator: "; ")
         return counts
     }
 

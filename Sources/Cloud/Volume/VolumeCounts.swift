@@ -46,6 +46,8 @@ public struct VolumeCounts: Sendable, Equatable {
     public var quotaBytes = 0
     /// Why the disk does not take anything, if it does not.
     public var problem: String?
+    /// Logs of this node that are left as they are because their key is not here or a newer program wrote them, if there are any.
+    public var leftUntouched: String?
 
     public init() {}
 

@@ -17,12 +17,12 @@ struct LaneSet {
     /// Opens every configured lane, and every other one that has a directory: its data still has to go up. Those get the
     /// standard settings under their own name; nothing is routed to them except topics that have records there.
     ///
-    /// Where a newer program has written a configured lane, a fresh one is opened beside it (`LaneLog.openBeside`); lanes that
-    /// are no longer configured are then left alone.
+    /// Where a newer program has written a configured lane, or its key is not here, a fresh one is opened beside it
+    /// (`LaneLog.openBeside`); lanes that are no longer configured are then left alone.
     ///
     /// Throws for a setting that cannot work or a directory that cannot be used; then the lanes opened so far are closed.
     init(
-        root: String, router: LaneRouter, watchers: PartitionWatchers, bootEpoch: UInt64,
+        root: String, router: LaneRouter, watchers: PartitionWatchers, bootEpoch: UInt64, sealing: LogSealing?,
         _ adjust: (inout LaneConfiguration) -> Void
     ) throws(WALError) {
         let parent = root + "/lanes"
@@ -38,14 +38,15 @@ struct LaneSet {
             do throws(WALError) {
                 let (log, report) =
                     try isConfigured
-                    ? LaneLog.openBeside(lane, bootEpoch: bootEpoch) : LaneLog.open(lane, bootEpoch: bootEpoch)
+                    ? LaneLog.openBeside(lane, bootEpoch: bootEpoch, sealing: sealing)
+                    : LaneLog.open(lane, bootEpoch: bootEpoch, sealing: sealing)
                 lanes.append(Lane(settings: settings, log: log, watchers: watchers))
                 reports.append(report)
             } catch {
-                if !isConfigured, case .newerFormat(let newer) = error {
+                if !isConfigured, case .untouchable(let segments) = error {
                     var report = RecoveryReport()
                     report.lane = settings.name
-                    report.leftUntouched = [newer]
+                    report.leftUntouched = [segments]
                     untouched.append(report)
                     continue
                 }

@@ -36,7 +36,7 @@ extension LaneCore {
 
     /// Index after the last entry that fits one group with those before it.
     private func groupEnd(_ entries: [LogEntry], from start: Int) -> Int {
-        var bytes = GroupHeader.sizeBytes
+        var bytes = groupHeadBytes
         for place in start..<entries.count where refusal(of: entries[place]) == nil {
             bytes += entries[place].frameBytes
             if bytes > configuration.groupBytesMax { return place }
@@ -49,7 +49,7 @@ extension LaneCore {
         _ entries: ArraySlice<LogEntry>, attempts: Int, into outcomes: inout [AppendOutcome]
     ) -> AppendRejection? {
         var failure = AppendRejection.closed
-        let needed = entries.reduce(GroupHeader.sizeBytes) { $0 + (refusal(of: $1) == nil ? $1.frameBytes : 0) }
+        let needed = entries.reduce(groupHeadBytes) { $0 + (refusal(of: $1) == nil ? $1.frameBytes : 0) }
         for _ in 0..<attempts {
             switch makeRoom(Block.roundedUp(min(needed, configuration.groupBytesMax))) {
             case .failed(let rejection): failure = rejection
@@ -73,7 +73,7 @@ extension LaneCore {
         guard let active = segments.last, var group = makeGroup() else { return .closed }
         for entry in entries { admit(entry, to: &group) }
         if !group.isEmpty {
-            let bytes = group.staging.finish()
+            let bytes = finish(group.staging, in: active)
             group.writtenBytes = bytes.count
             do throws(DiskError) {
                 try disk.writeAndSync(active.file, bytes, at: group.offsetBytes)
@@ -91,10 +91,24 @@ extension LaneCore {
     mutating func makeGroup() -> StagedGroup? {
         guard let active = segments.last else { return nil }
         let group = StagedGroup(staging: idleStaging, offsetBytes: nextGroupOffset, firstLSN: state.nextLSN)
-        group.staging.begin(
-            sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch)
+        begin(group.staging, at: nextGroupOffset, in: active)
         state.begin()
         return group
+    }
+
+    /// Begins a group of the newest segment.
+    func begin(_ staging: Staging, at offsetBytes: Int, in active: LiveSegment<D.File>) {
+        staging.begin(
+            sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch,
+            sealer: active.keys == nil ? nil : sealer, offsetBytes: offsetBytes)
+    }
+
+    /// What to write of a group that is complete.
+    func finish(_ staging: Staging, in active: LiveSegment<D.File>) -> UnsafeRawBufferPointer {
+        precondition(
+            staging.isSealing == (active.keys != nil),
+            "segment \(active.sequence): a group is sealed, or is not, unlike it")
+        return staging.finish()
     }
 
     var nextGroupOffset: Int { tailBytes + (writing?.writtenBytes ?? 0) }
@@ -114,6 +128,7 @@ extension LaneCore {
         counters.groups += 1
         counters.records += group.records
         counters.bytes += group.batchBytes
+        noteKeyChange()
     }
 
     /// Admits one entry and puts it into the group, which has room for it.

@@ -33,7 +33,7 @@ extension LaneCore {
             return false
         }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
-        if !mustRotate, tailBytes + groupBytes <= limit { return true }
+        if !mustRotate, !wantsRotation, tailBytes + groupBytes <= limit { return true }
         return (try? rotate()) != nil
     }
 
@@ -41,7 +41,7 @@ extension LaneCore {
     private func excessBytes(_ neededBytes: Int) -> Int {
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
         let used =
-            !mustRotate && tailBytes + neededBytes <= limit
+            !mustRotate && !wantsRotation && tailBytes + neededBytes <= limit
             ? diskBytes : segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
         return used + neededBytes - configuration.dataQuotaBytes
     }
@@ -208,8 +208,7 @@ extension LaneCore {
     private func headFrame(_ segment: LiveSegment<D.File>) -> FrameHeader? {
         let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
         var scan = SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
+            window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
         guard segment.isReadable, let item = try? scan.next(), case .frame(let frame) = item else { return nil }
         return frame.header
     }

@@ -18,12 +18,12 @@ extension LaneCore {
     /// Bytes of frames that fit into the group being filled, or into a new one after the group being written. 0 when
     /// another segment, room under the quota or a healthy disk must be had first.
     public var stagingRoomBytes: Int {
-        guard unsettled == nil, !mustRotate, !isFailing, let active = segments.last else { return 0 }
+        guard unsettled == nil, !mustRotate, !wantsRotation, !isFailing, let active = segments.last else { return 0 }
         let start = staged?.offsetBytes ?? nextGroupOffset
         let room = min(
             active.sizeBytes - configuration.controlReserveBytes, configuration.dataQuotaBytes - closedBytes)
         let whole = min((room - start) / Block.sizeBytes * Block.sizeBytes, configuration.groupBytesMax)
-        return max(0, whole - (staged?.staging.usedBytes ?? GroupHeader.sizeBytes))
+        return max(0, whole - (staged?.staging.usedBytes ?? groupHeadBytes))
     }
 
     /// Puts the entries into the group to be written next. False, with nothing done, when there is no room: then finish
@@ -40,12 +40,12 @@ extension LaneCore {
 
     /// The quota has no room for so much more, and uploaded segments could go: nothing is freed while a group is written.
     private func mustFree(for needed: Int) -> Bool {
-        let underWay = (writing?.writtenBytes ?? 0) + (staged?.staging.usedBytes ?? GroupHeader.sizeBytes)
+        let underWay = (writing?.writtenBytes ?? 0) + (staged?.staging.usedBytes ?? groupHeadBytes)
         return diskBytes + Block.roundedUp(underWay + needed) > configuration.dataQuotaBytes && canFreeOldest
     }
 
     private mutating func makeStagingRoom(_ needed: Int) -> Bool {
-        let bytes = Block.roundedUp(GroupHeader.sizeBytes + needed)
+        let bytes = Block.roundedUp(groupHeadBytes + needed)
         guard isIdle, !mustRotate, !isFailing, bytes <= configuration.groupBytesMax else { return false }
         guard case .ready = makeRoom(bytes) else { return false }
         return needed <= stagingRoomBytes
@@ -56,7 +56,7 @@ extension LaneCore {
         precondition(writing == nil, "a group is being written already")
         guard var group = staged.take() else { return }
         if !group.isEmpty, let active = segments.last {
-            let bytes = group.staging.finish()
+            let bytes = finish(group.staging, in: active)
             group.writtenBytes = bytes.count
             do throws(DiskError) {
                 try disk.beginWriteAndSync(active.file, bytes, at: group.offsetBytes)

@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+import Sealing
 
 extension LaneCore {
     /// Reads the directory and takes up where the log ended. Throws when the directory itself cannot be listed, and when a
@@ -21,7 +22,8 @@ extension LaneCore {
         do throws(DiskError) { entries = try disk.list() } catch { throw .io(error) }
         let window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
-        try findSegments(entries, &report)
+        let unlocking = LogUnlocking(ring: sealing?.ring(), lane: configuration.name)
+        try findSegments(entries, unlocking, &report)
         takeSpares(entries, &report)
         let base = loadCheckpoint(&report)
         let known = knownDurable(segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) })
@@ -47,6 +49,7 @@ extension LaneCore {
             let isSpare = SegmentName.isSpare(entry.name)
             let fits =
                 entry.sizeBytes == configuration.segmentSizeBytes && spares.count < configuration.spareSegmentsMax
+                && (!isSpare || !seals || holdsNoPlainText(entry))
             if isSpare, fits {
                 spares.append(entry.name)
             } else if isSpare || SegmentName.isUnfinished(entry.name) {
@@ -55,12 +58,21 @@ extension LaneCore {
         }
     }
 
+    /// Whether a spare file was last a sealed segment, or none yet: what was written plain once is not kept under a sealed log.
+    private func holdsNoPlainText(_ entry: DiskEntry) -> Bool {
+        let window = ScanWindow(disk: disk, sizeBytes: 2 * Block.sizeBytes)
+        guard let file = try? disk.open(entry.name) else { return false }
+        window.open(file)
+        guard let head = try? window.bytes(at: 0, count: SegmentHeader.readBytes) else { return false }
+        return SegmentHeader(reading: head)?.isSealed ?? head.allSatisfy { $0 == 0 }
+    }
+
     private mutating func findSegments(
-        _ entries: [DiskEntry], _ report: inout RecoveryReport
+        _ entries: [DiskEntry], _ unlocking: LogUnlocking, _ report: inout RecoveryReport
     ) throws(WALError) {
-        var search = SegmentSearch(disk: disk)
-        var newer: [UInt64] = []
-        var format: NewerFormat?
+        var search = SegmentSearch(disk: disk, unlocking: unlocking)
+        var untouchable: [UInt64] = []
+        var reason: UntouchableReason?
         for entry in entries {
             guard let sequence = SegmentName.sequence(entry.name) else { continue }
             if let newest = segments.last, sequence > newest.sequence + 1 {
@@ -74,9 +86,9 @@ extension LaneCore {
                 case .segment(var segment):
                     if !segment.hasHeader { segment.bootEpoch = segments.last?.bootEpoch ?? 0 }
                     segments.append(segment)
-                case .newer(let found):
-                    newer.append(sequence)
-                    format = format ?? found
+                case .untouchable(let found):
+                    untouchable.append(sequence)
+                    reason = reason ?? found
                 case nil: break
                 }
             } catch {
@@ -84,9 +96,9 @@ extension LaneCore {
                 report.notes.append(error.description)
             }
         }
-        if let format {
-            throw .newerFormat(
-                NewerSegments(directory: configuration.directory, sequences: newer, format: format))
+        if let reason {
+            throw .untouchable(
+                UntouchableSegments(directory: configuration.directory, sequences: untouchable, reason: reason))
         }
         bootEpochSeen = segments.reduce(0) { max($0, $1.bootEpoch) }
         report.segmentCount = segments.count
@@ -147,8 +159,7 @@ extension LaneCore {
     ) -> SegmentScan<D> {
         let segment = segments[place]
         return SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit, bootEpoch: segment.bootEpoch)
+            window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit)
     }
 
     private mutating func apply(_ item: SegmentScan<D>.Item, of place: Int, _ report: inout RecoveryReport) {
@@ -226,7 +237,24 @@ extension LaneCore {
         }
         let isOld = bootEpoch - min(bootEpoch, segments.last?.bootEpoch ?? 0) > BootEpoch.segmentSpan
         mustRotate = isUsual != true || report.hadReadErrors || isOld
+        goOn()
         do throws(DiskError) { try settle() } catch { report.notes.append(error.description) }
+    }
+
+    /// Goes on in a sealed segment with a new data key: where a torn tail was cut, or in a disk that was set back to an older copy of itself,
+    /// another group goes to a place that the old key has sealed already.
+    private mutating func goOn() {
+        guard let newest = segments.last, let keys = newest.keys else {
+            wantsRotation = seals
+            return
+        }
+        guard let sealing, let key = sealing.renewKey(of: keys, segment: newest.sequence, salt: newest.salt) else {
+            mustRotate = true
+            return
+        }
+        keys.add(key)
+        sealer = GroupSealer(key)
+        wantsRotation = !seals || sealing.ring().first.id != key.record.keyID
     }
 
     private mutating func finish(_ window: ScanWindow<D>, _ report: inout RecoveryReport) {

@@ -57,7 +57,9 @@ extension LaneCore {
     /// Renames the file to a spare, or removes it.
     mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
         let name = SegmentName.live(segment.sequence)
-        let isReusable = segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
+        let isReusable =
+            segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
+            && (!seals || segment.keys != nil)  // A file with plain text does not become one that should hold none.
         let spare =
             isReusable && spares.count + freed.count < configuration.spareSegmentsMax
             ? SegmentName.spare(segment.sequence) : nil
@@ -85,8 +87,7 @@ extension LaneCore {
         let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
         window.readsAroundErrors = true
         var scan = SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
+            window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
         guard let item = try? scan.next(), case .frame(let frame) = item, frame.header.kind == .checkpoint
         else { return nil }
         return Checkpoint.decode(

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import Sealing
 
 extension LaneCore {
     enum Room {
@@ -13,7 +14,9 @@ extension LaneCore {
         do throws(DiskError) { try settle() } catch { return failed(error) }
         if configuration.fullPolicy == .dropOldest { makeSpace(groupBytes) }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
-        if !mustRotate, tailBytes + groupBytes <= limit { return checkQuota(diskBytes, adding: groupBytes) }
+        if !mustRotate, !wantsRotation, tailBytes + groupBytes <= limit {
+            return checkQuota(diskBytes, adding: groupBytes)
+        }
         let afterRotation = segments.reduce(Block.sizeBytes * 2) { $0 + $1.sizeBytes }
         let quota = checkQuota(afterRotation, adding: groupBytes)
         guard case .ready = quota else { return quota }
@@ -50,6 +53,7 @@ extension LaneCore {
     /// again.
     mutating func giveUpSegment(_ error: DiskError) {
         mustRotate = true
+        sealer = nil
         isFailing = true
         alarms.suspectSegments += 1
         note(error)
@@ -81,7 +85,9 @@ extension LaneCore {
         let sequence = nextSegment
         nextSegment += 1
         let salt = Self.mix(saltSeed, sequence)
-        let head = stageHead(sequence: sequence, salt: salt)
+        let keys = sealing?.makeKeys(lane: configuration.name, segment: sequence, salt: salt)
+        let sealer = keys.map { GroupSealer($0.first) }
+        let head = stageHead(sequence: sequence, salt: salt, sealer)
         let name = try prepareFile(head, sequence: sequence)
         do throws(DiskError) {
             try disk.rename(name, to: SegmentName.live(sequence))
@@ -95,12 +101,14 @@ extension LaneCore {
         segments.append(
             LiveSegment(
                 sequence: sequence, salt: salt, file: file, sizeBytes: configuration.segmentSizeBytes,
-                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch))
+                firstLSN: state.nextLSN, endBytes: configuration.segmentSizeBytes, bootEpoch: bootEpoch, keys: keys))
+        self.sealer = sealer
         segmentsChanged()
         tallies.begin(sequence)
         tailBytes = head.count
         state.nextLSN += 1
         mustRotate = false
+        wantsRotation = false
         isFailing = false
         freeUploaded()
     }
@@ -115,13 +123,14 @@ extension LaneCore {
     }
 
     /// Segment header and checkpoint group, ready to be written at offset 0.
-    private func stageHead(sequence: UInt64, salt: UInt64) -> UnsafeRawBufferPointer {
+    private func stageHead(sequence: UInt64, salt: UInt64, _ sealer: GroupSealer?) -> UnsafeRawBufferPointer {
         var after = state
         after.nextLSN += 1
         let payload = Checkpoint.encode(after)
         let staging = idleStaging
         staging.begin(
-            sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes)
+            sequence: sequence, salt: salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch, leadBytes: Block.sizeBytes,
+            sealer: sealer, offsetBytes: Block.sizeBytes)
         var frame = FrameHeader(kind: .checkpoint, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         // When the segment before this one was closed, for its age after a restart.
         frame.wallMs = lastWallMs
@@ -130,7 +139,7 @@ extension LaneCore {
         let bytes = staging.finish()
         let header = SegmentHeader(
             sequence: sequence, salt: salt, segmentSizeBytes: configuration.segmentSizeBytes, firstLSN: state.nextLSN,
-            bootEpoch: bootEpoch)
+            bootEpoch: bootEpoch, key: sealer?.key.record)
         header.encode(into: staging.memory)
         return bytes
     }
@@ -175,6 +184,16 @@ extension LaneCore {
             note(error)
         }
     }
+
+    /// Once another key is to wrap, what comes next goes into a new segment: a quiet lane would need the old key for as long as it takes to
+    /// fill one. The keys are looked at every few seconds at most.
+    mutating func noteKeyChange() {
+        guard seals, let sealing, let keys = segments.last?.keys, clockNs >= keyLookNs else { return }
+        keyLookNs = clockNs &+ Self.keyLookEveryNs
+        if sealing.ring().first.id != keys.first.record.keyID { wantsRotation = true }
+    }
+
+    private static var keyLookEveryNs: UInt64 { 2_000_000_000 }
 
     private mutating func closeNewest() {
         guard let newest = segments.last else { return }

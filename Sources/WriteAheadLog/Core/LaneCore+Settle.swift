@@ -43,9 +43,7 @@ extension LaneCore {
         guard let start = unsettled.groupOffset else { return true }
         disk.dropCache(newest.file, at: start, lengthBytes: tailBytes - start)
         var scan = SegmentScan(
-            window: ScanWindow(disk: disk), file: newest.file, sequence: newest.sequence, salt: newest.salt,
-            from: start,
-            endBytes: tailBytes, expectedLSN: nil)
+            window: ScanWindow(disk: disk), segment: newest, from: start, endBytes: tailBytes, expectedLSN: nil)
         while let item = try? scan.next() {
             guard case .frame(let frame) = item else { return false }
             if frame.header.lsn + 1 == state.nextLSN { return true }

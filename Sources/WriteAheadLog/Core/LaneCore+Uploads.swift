@@ -36,7 +36,8 @@ extension LaneCore {
     /// Marks an orderly end, so that the next recovery knows that nothing before it was unfinished. Best effort.
     public mutating func seal() {
         committed.removeAll(keepingCapacity: true)
-        guard !mustRotate, let active = segments.last, tailBytes + Block.sizeBytes <= active.sizeBytes else { return }
+        guard !mustRotate, !wantsRotation, let active = segments.last, tailBytes + Block.sizeBytes <= active.sizeBytes
+        else { return }
         try? writeControl(.seal, ByteBuffer())
     }
 
@@ -54,7 +55,7 @@ extension LaneCore {
         for _ in 0..<2 {
             do throws(DiskError) {
                 try makeControlRoom(
-                    Block.roundedUp(GroupHeader.sizeBytes + FrameHeader.sizeBytes + payload.readableBytes))
+                    Block.roundedUp(GroupHeader.sealedSizeBytes + FrameHeader.sizeBytes + payload.readableBytes))
                 try writeControlGroup(kind, payload)
                 return
             } catch {
@@ -69,7 +70,7 @@ extension LaneCore {
     private mutating func makeControlRoom(_ needed: Int) throws(DiskError) {
         try settle()
         let size = segments.last?.sizeBytes ?? 0
-        if !mustRotate, tailBytes + needed <= size - configuration.controlReserveBytes { return }
+        if !mustRotate, !wantsRotation, tailBytes + needed <= size - configuration.controlReserveBytes { return }
         do throws(DiskError) {
             try rotate()
         } catch {
@@ -82,10 +83,10 @@ extension LaneCore {
         guard let active = segments.last else { throw DiskError(.write, "no segment", errno: 5) }
         precondition(isIdle, "a control frame beside a group that is being written")
         let staging = idleStaging
-        staging.begin(sequence: active.sequence, salt: active.salt, firstLSN: state.nextLSN, bootEpoch: bootEpoch)
+        begin(staging, at: tailBytes, in: active)
         let frame = FrameHeader(kind: kind, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)
-        let bytes = staging.finish()
+        let bytes = finish(staging, in: active)
         counters.written.control += UInt64(bytes.count)
         do throws(DiskError) {
             try disk.writeAndSync(active.file, bytes, at: tailBytes)

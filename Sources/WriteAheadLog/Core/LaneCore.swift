@@ -1,4 +1,5 @@
 import NIOCore
+import Sealing
 
 /// The lane without threads: admits entries, writes groups, rotates and frees segments, recovers. One owner, blocking
 /// calls.
@@ -13,6 +14,12 @@ public struct LaneCore<D: Disk> {
     public internal(set) var counters = LaneCounters()
 
     let saltSeed: UInt64
+    let sealing: LogSealing?
+    /// Seals the groups of the newest segment, if that is sealed, with a data key that this process has made. No other segment is ever
+    /// written, and a failed write leads to a new segment: so a place in a file is sealed once with one key.
+    var sealer: GroupSealer?
+    /// When the keys are looked at next, by the clock of the entries.
+    var keyLookNs: UInt64 = 0
     /// This start of the log: above all that recovery has seen. Written into every segment and group.
     public internal(set) var bootEpoch: UInt64
     /// Highest boot epoch that recovery met.
@@ -31,6 +38,9 @@ public struct LaneCore<D: Disk> {
     var tailBytes = 0
     /// The newest segment must not be written any more: a write failed there, or another segment may exist after it.
     var mustRotate = true
+    /// The newest segment may be written, but data belongs into one that is sealed otherwise. Control frames go there when nothing else can be
+    /// had: on a full disk they are what makes room.
+    var wantsRotation = false
     var nextSegment: UInt64 = 1
     /// Set from recovery until `settle()` has succeeded.
     var unsettled: UnsettledTail?
@@ -60,9 +70,14 @@ public struct LaneCore<D: Disk> {
     /// `saltSeed` must differ from run to run in production, so that stale blocks never verify. `bootEpoch` is what the
     /// installation counts this start as; recovery raises it above all that the segments know.
     public init(
-        configuration: LaneConfiguration, disk: D, saltSeed: UInt64, bootEpoch: UInt64 = 0
+        configuration: LaneConfiguration, disk: D, saltSeed: UInt64, bootEpoch: UInt64 = 0, sealing: LogSealing? = nil
     ) throws(WALError) {
         try configuration.validate()
+        if sealing != nil, configuration.name.utf8.count > LogKeyRecord.laneBytesMax {
+            throw .configuration(
+                "lane \(configuration.name): a name of a sealed lane has at most \(LogKeyRecord.laneBytesMax) bytes")
+        }
+        self.sealing = sealing
         self.configuration = configuration
         self.disk = disk
         self.saltSeed = saltSeed
@@ -88,6 +103,11 @@ public struct LaneCore<D: Disk> {
 
     /// Nothing is being written or staged: only then may control frames be written and segments begun or freed.
     var isIdle: Bool { writing == nil && staged == nil }
+
+    /// New segments are sealed.
+    var seals: Bool { sealing?.seals == true }
+    /// Bytes before the first frame of a group.
+    var groupHeadBytes: Int { GroupHeader.headBytes(isSealed: seals) }
 
     /// The buffer that the disk is not writing from.
     var idleStaging: Staging { writing?.staging === stagings.0 ? stagings.1 : stagings.0 }

@@ -1,3 +1,5 @@
+import Sealing
+
 /// Finds out whose segments the files of a directory are, reading a block or two of each.
 ///
 /// Where block 0 is lost, any group inside tells what it said. The start must not depend on how many files are damaged:
@@ -7,6 +9,7 @@ struct SegmentSearch<D: Disk> {
     /// For heads: small, so that a thousand segments cost a few MiB.
     private let heads: ScanWindow<D>
     private let deep: ScanWindow<D>
+    private let unlocking: LogUnlocking
     private var budgetBytes: Int
     /// Segments that were not searched to their end, by sequence.
     private(set) var unsearched: [UInt64] = []
@@ -14,8 +17,9 @@ struct SegmentSearch<D: Disk> {
     static var deepBytes: Int { 64 << 10 }
     static var budgetBytes: Int { 64 << 20 }
 
-    init(disk: D, budgetBytes: Int = Self.budgetBytes) {
+    init(disk: D, unlocking: LogUnlocking, budgetBytes: Int = Self.budgetBytes) {
         self.disk = disk
+        self.unlocking = unlocking
         self.budgetBytes = budgetBytes
         heads = ScanWindow(disk: disk, sizeBytes: 2 * Block.sizeBytes)
         deep = ScanWindow(disk: disk, sizeBytes: Self.deepBytes)
@@ -28,7 +32,7 @@ struct SegmentSearch<D: Disk> {
 
     enum Found {
         case segment(LiveSegment<D.File>)
-        case newer(NewerFormat)
+        case untouchable(UntouchableReason)
     }
 
     /// - Parameter sequence: what the file's name says; nil takes what the file says, and then finding nothing is nil.
@@ -38,24 +42,37 @@ struct SegmentSearch<D: Disk> {
         var segment = LiveSegment(
             sequence: sequence ?? 0, salt: 0, file: file, sizeBytes: entry.sizeBytes, firstLSN: 0,
             endBytes: entry.sizeBytes)
-        let head = try heads.bytes(at: 0, count: SegmentHeader.sizeBytes)
-        if case .newer(let format) = SegmentHeader.format(of: head) { return .newer(format) }
+        let head = try heads.bytes(at: 0, count: SegmentHeader.readBytes)
+        if case .newer(let format) = SegmentHeader.format(of: head) { return .untouchable(.newerFormat(format)) }
         if let header = SegmentHeader(reading: head), header.sequence == sequence ?? header.sequence {
             segment.take(header)
-            return .segment(segment)
+            // The record of its key may be damaged alone: then a group has a copy of it.
+            if !header.isSealed || header.key != nil { return unlock(segment, header.key) }
         }
         segment.hasHeader = false
         switch try findGroup(of: sequence, file, entry) {
         case .none:
             if sequence == nil { return nil }
             segment.isReadable = false
-        case .newer(let format): return .newer(format)
-        case .group(let group):
+        case .newer(let format): return .untouchable(.newerFormat(format))
+        case .group(let group, let record):
             segment.sequence = group.sequence
             segment.salt = group.salt
             segment.firstLSN = group.firstLSN
+            return unlock(segment, record)
         }
         return .segment(segment)
+    }
+
+    private func unlock(_ segment: LiveSegment<D.File>, _ record: LogKeyRecord?) -> Found {
+        guard let record else { return .segment(segment) }
+        switch unlocking.open(record, segment: segment.sequence, salt: segment.salt) {
+        case .locked(let reason): return .untouchable(reason)
+        case .keys(let keys):
+            var segment = segment
+            segment.keys = keys
+            return .segment(segment)
+        }
     }
 
     /// A few attempts: an error that passes must not cost a segment.
@@ -69,7 +86,7 @@ struct SegmentSearch<D: Disk> {
     private enum Sign {
         case none
         case newer(NewerFormat)
-        case group(GroupHeader)
+        case group(GroupHeader, LogKeyRecord?)
     }
 
     private mutating func findGroup(
@@ -84,10 +101,13 @@ struct SegmentSearch<D: Disk> {
                 unsearched.append(sequence ?? 0)
                 break
             }
-            let bytes = try deep.bytes(at: at, count: GroupHeader.sizeBytes)
+            let bytes = try deep.bytes(at: at, count: GroupHeader.sealedSizeBytes)
             if case .newer(let format) = GroupHeader.format(of: bytes) { return .newer(format) }
             if let group = GroupHeader(readingAny: bytes), group.sequence == sequence ?? group.sequence {
-                return .group(group)
+                guard group.isSealed else { return .group(group, nil) }
+                let record = LogKeyRecord(
+                    reading: UnsafeRawBufferPointer(rebasing: bytes.dropFirst(GroupHeader.keyAt)), salt: group.salt)
+                if let record { return .group(group, record) }
             }
             at += Block.sizeBytes
         }

@@ -16,6 +16,8 @@ struct LiveSegment<File: Sendable>: Sendable {
     var endBytes: Int
     /// The start of the log that began it; 0 when not known.
     var bootEpoch: UInt64 = 0
+    /// Open its groups; nil when they are not sealed.
+    var keys: SegmentKeys?
     var isReadable = true
     /// False when block 0 was lost, and a group inside told what it said.
     var hasHeader = true

@@ -1,5 +1,6 @@
 import CChecksum
 import NIOCore
+import Sealing
 
 /// Where a frame went inside the group being staged.
 struct StagedPosition {
@@ -7,7 +8,8 @@ struct StagedPosition {
     var frameBytes: Int
 }
 
-/// One block-aligned buffer in which a group is built: copy and checksum in a single pass over each batch.
+/// One block-aligned buffer in which a group is built: copy and checksum in a single pass over each batch. A group that is sealed
+/// is sealed in place while it grows, a piece at a time, as long as the piece is in the processor's caches.
 ///
 /// Memory is taken page by page as it is touched and reused for every group. While the disk writes from it, the next
 /// group is built in another one.
@@ -22,6 +24,11 @@ final class Staging {
     private var bootMark: UInt16 = 0
     /// Bytes kept free before the group header, for a segment header in the same write.
     private var leadBytes = 0
+    /// Nil while a group is built that is not sealed.
+    private var sealer: GroupSealer?
+    /// Everything before this is sealed already.
+    private var sealedThrough = 0
+    private static let sealedPieceBytes = 64 << 10
 
     init(capacityBytes: Int) {
         memory = .allocate(byteCount: Block.roundedUp(capacityBytes), alignment: Block.sizeBytes)
@@ -30,17 +37,29 @@ final class Staging {
     deinit { memory.deallocate() }
 
     var isEmpty: Bool { frameCount == 0 }
+    /// The group being built is sealed.
+    var isSealing: Bool { sealer != nil }
     /// Frames in the group.
     var count: Int { Int(frameCount) }
 
-    func begin(sequence: UInt64, salt: UInt64, firstLSN: UInt64, bootEpoch: UInt64, leadBytes: Int = 0) {
+    /// - Parameter sealer: seals the group, for `offsetBytes` of the segment's file.
+    func begin(
+        sequence: UInt64, salt: UInt64, firstLSN: UInt64, bootEpoch: UInt64, leadBytes: Int = 0,
+        sealer: GroupSealer? = nil, offsetBytes: Int = 0
+    ) {
         self.sequence = sequence
         self.salt = salt
         self.firstLSN = firstLSN
         bootMark = BootEpoch.mark(bootEpoch)
         self.leadBytes = leadBytes
-        usedBytes = leadBytes + GroupHeader.sizeBytes
+        usedBytes = leadBytes + GroupHeader.headBytes(isSealed: sealer != nil)
         frameCount = 0
+        self.sealer = sealer
+        sealedThrough = usedBytes
+        guard let sealer else { return }
+        GroupBinding(
+            sequence: sequence, salt: salt, firstLSN: firstLSN, bootMark: bootMark, offsetBytes: offsetBytes
+        ).withBytes { sealer.begin(at: offsetBytes, bound: $0) }
     }
 
     /// Whether the group would still be at most `limitBytes` with one more frame.
@@ -63,6 +82,7 @@ final class Staging {
         frame.set(crc, at: 4)
         usedBytes += frameBytes
         frameCount += 1
+        if sealer != nil, usedBytes - sealedThrough >= Self.sealedPieceBytes { seal(usedBytes / 16 * 16) }
         return StagedPosition(offsetBytes: start - leadBytes, frameBytes: frameBytes)
     }
 
@@ -70,14 +90,28 @@ final class Staging {
     func finish() -> UnsafeRawBufferPointer {
         let header = GroupHeader(
             frameCount: frameCount, usedBytes: usedBytes - leadBytes, firstLSN: firstLSN, sequence: sequence,
-            salt: salt,
-            bootMark: bootMark)
-        header.encode(into: UnsafeMutableRawBufferPointer(rebasing: memory[leadBytes...]))
+            salt: salt, bootMark: bootMark, isSealed: sealer != nil)
+        let head = UnsafeMutableRawBufferPointer(rebasing: memory[leadBytes...])
+        header.encode(into: head)
+        if let sealer {
+            seal(usedBytes)
+            UnsafeMutableRawBufferPointer(rebasing: head[GroupHeader.keyAt..<GroupHeader.sealedSizeBytes])
+                .copyBytes(from: sealer.key.record.bytes)
+            sealer.finish(tag: head.baseAddress! + GroupHeader.tagAt)
+            // What is sealed is not sealed twice.
+            self.sealer = nil
+        }
         let total = leadBytes + header.groupBytes
         reserve(total)
         UnsafeMutableRawBufferPointer(rebasing: memory[usedBytes..<total]).initializeMemory(
             as: UInt8.self, repeating: 0)
         return UnsafeRawBufferPointer(rebasing: memory[..<total])
+    }
+
+    private func seal(_ end: Int) {
+        guard let sealer, sealedThrough < end else { return }
+        sealer.seal(UnsafeMutableRawBufferPointer(rebasing: memory[sealedThrough..<end]))
+        sealedThrough = end
     }
 
     private func copy(topic: String, bytes: Int, to frame: UnsafeMutableRawBufferPointer) {

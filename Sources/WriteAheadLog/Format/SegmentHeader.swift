@@ -1,10 +1,13 @@
 import CChecksum
+import Sealing
 
 /// First block of a segment file. Layout in this module's README, section 1.
 struct SegmentHeader: Equatable {
     static let magic: UInt64 = 0x4C41_574E_5249_4143  // "CAIRNWAL"
     static let version: UInt32 = 1
     static let sizeBytes = 64
+    /// As much as may be of use: with the record of the data key behind the fields.
+    static let readBytes = sizeBytes + LogKeyRecord.sizeBytes
 
     var sequence: UInt64
     /// Random per use of the file; every checksum in the segment starts from it.
@@ -19,8 +22,14 @@ struct SegmentHeader: Equatable {
     /// What a reader may know; others pass over it.
     var mayIgnore: UInt32 = 0
 
-    /// Bits of `mustUnderstand` that this program knows: none have been given out yet.
-    static let understood: UInt32 = 0
+    /// In `mustUnderstand`: the groups are sealed, and the record of their key stands behind these fields.
+    static let sealed: UInt32 = 1
+    /// Bits of `mustUnderstand` that this program knows.
+    static let understood = sealed
+    /// Nil in a segment that is not sealed, and where it is damaged.
+    var key: LogKeyRecord?
+
+    var isSealed: Bool { mustUnderstand & Self.sealed != 0 }
 
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         UnsafeMutableRawBufferPointer(rebasing: bytes[..<Block.sizeBytes]).initializeMemory(
@@ -35,6 +44,9 @@ struct SegmentHeader: Equatable {
         bytes.set(mustUnderstand, at: 56)
         bytes.set(mayIgnore, at: 60)
         bytes.set(Self.checksum(UnsafeRawBufferPointer(bytes)), at: 12)
+        if let key {
+            UnsafeMutableRawBufferPointer(rebasing: bytes[Self.sizeBytes..<Self.readBytes]).copyBytes(from: key.bytes)
+        }
     }
 
     /// Nil when the bytes are no header of this version, or one with flags that must be understood and are not.
@@ -48,9 +60,18 @@ struct SegmentHeader: Equatable {
         bootEpoch = bytes.field(at: 48)
         mustUnderstand = bytes.field(at: 56)
         mayIgnore = bytes.field(at: 60)
+        if isSealed {
+            key = LogKeyRecord(
+                reading: UnsafeRawBufferPointer(rebasing: bytes.dropFirst(Self.sizeBytes)), salt: salt)
+        }
     }
 
-    init(sequence: UInt64, salt: UInt64, segmentSizeBytes: Int, firstLSN: UInt64, bootEpoch: UInt64 = 0) {
+    init(
+        sequence: UInt64, salt: UInt64, segmentSizeBytes: Int, firstLSN: UInt64, bootEpoch: UInt64 = 0,
+        key: LogKeyRecord? = nil
+    ) {
+        self.key = key
+        mustUnderstand = key == nil ? 0 : Self.sealed
         self.sequence = sequence
         self.salt = salt
         self.segmentSizeBytes = segmentSizeBytes

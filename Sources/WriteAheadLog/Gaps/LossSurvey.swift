@@ -54,8 +54,8 @@ struct LossSurvey<D: Disk> {
             let isBeyond = segment.firstLSN > last
             let limit = view.limitLSN(of: place)
             var scan = SegmentScan(
-                window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-                endBytes: segment.endBytes, expectedLSN: segment.firstLSN, limitLSN: limit)
+                window: window, segment: segment, endBytes: segment.endBytes, expectedLSN: segment.firstLSN,
+                limitLSN: limit)
             while let item = try? scan.next() {
                 guard case .frame(let frame) = item else {
                     if case .gap(let gap) = item { holes.append(gap) }

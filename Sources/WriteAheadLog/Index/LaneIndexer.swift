@@ -219,8 +219,8 @@ final class LaneIndexer: Sendable {
         window.readsAroundErrors = true
         let mark = segment.mark(before: from)
         var scan = SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            from: mark.offsetBytes, endBytes: segment.endBytes, expectedLSN: mark.lsn, limitLSN: end + 1)
+            window: window, segment: segment, from: mark.offsetBytes, endBytes: segment.endBytes, expectedLSN: mark.lsn,
+            limitLSN: end + 1)
         var entries: [IndexEntry] = []
         let identity = (segment.sequence, segment.salt)
         while let item = try? scan.next() {

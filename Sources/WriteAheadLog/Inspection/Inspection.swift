@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+public import Sealing
 
 /// What `cairn wal inspect` shows: segments, offsets and uploads of a lane, from headers and the newest segment.
 public struct LaneInspection: Sendable, Equatable, CustomStringConvertible {
@@ -8,6 +9,8 @@ public struct LaneInspection: Sendable, Equatable, CustomStringConvertible {
         public var firstLSN: UInt64
         public var sizeBytes: Int
         public var isReadable: Bool
+        /// Of the site key it is sealed with; nil when it is not sealed.
+        public var keyID: String?
     }
 
     public var directory = ""
@@ -25,7 +28,8 @@ public struct LaneInspection: Sendable, Equatable, CustomStringConvertible {
         var lines = ["\(directory): \(segments.count) segments, \(spareCount) spare, last LSN \(lastLSN)"]
         for segment in segments {
             let state = segment.isReadable ? "from LSN \(segment.firstLSN)" : "unreadable"
-            lines.append("  segment \(segment.sequence): \(segment.sizeBytes) bytes, \(state)")
+            let key = segment.keyID.map { ", sealed with key \($0)" } ?? ""
+            lines.append("  segment \(segment.sequence): \(segment.sizeBytes) bytes, \(state)\(key)")
         }
         lines.append(
             "uploaded through LSN \(uploads.uploadedThrough), next object \(uploads.nextSequence),"
@@ -61,15 +65,15 @@ public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
     public var invalidBatches: [UInt64] = []
     /// Segments whose header block is lost; what is behind it tells the same.
     public var damagedHeads: [UInt64] = []
-    /// Segments that only a newer program can read; they are not verified.
-    public var newer: NewerSegments?
+    /// Segments that only a newer program or a key that is not here can read; they are not verified.
+    public var untouchable: UntouchableSegments?
     /// Of the last group; a lane in use may show one that is just being written.
     public var tornTailBytes = 0
     public var notes: [String] = []
 
     public var isClean: Bool {
         unreadableSegments.isEmpty && gaps.isEmpty && quarantined.isEmpty && invalidBatches.isEmpty && notes.isEmpty
-            && damagedHeads.isEmpty && newer == nil
+            && damagedHeads.isEmpty && untouchable == nil
     }
 
     public var description: String {
@@ -77,7 +81,7 @@ public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
             "\(directory): \(isClean ? "good" : "DAMAGED"), \(segmentCount) segments, \(frameCount) frames,"
                 + " \(batchCount) batches, \(recordCount) records, \(batchBytes) bytes, LSN \(firstLSN) to \(lastLSN)"
         ]
-        if let newer { lines.append("not verified: \(newer)") }
+        if let untouchable { lines.append("not verified: \(untouchable)") }
         if !unreadableSegments.isEmpty { lines.append("unreadable segments: \(unreadableSegments)") }
         if !damagedHeads.isEmpty { lines.append("segments without their header block: \(damagedHeads)") }
         for range in quarantined {
@@ -108,15 +112,17 @@ public struct IndexRebuild: Sendable, Equatable, CustomStringConvertible {
 public enum Inspection {
     private static let listedMax = 10_000
 
-    public static func inspect(directory: String) throws(WALError) -> LaneInspection {
-        let walk = try LaneWalk(directory: directory)
+    /// - Parameter keys: open sealed segments; without them those are named and passed over.
+    public static func inspect(directory: String, keys: KeyRing? = nil) throws(WALError) -> LaneInspection {
+        let walk = try LaneWalk(directory: directory, keys: keys)
         var report = LaneInspection()
         report.directory = directory
         report.spareCount = walk.spareCount
-        report.notes = walk.notes + (walk.newer.map { ["\($0)"] } ?? [])
+        report.notes = walk.notes + (walk.untouchable.map { ["not read: \($0)"] } ?? [])
         report.segments = walk.segments.map {
             LaneInspection.Segment(
-                sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable)
+                sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable,
+                keyID: $0.keys?.first.record.keyID)
         }
         let newest = try walk.newestCheckpoint()
         var state = newest?.state ?? LaneState(producersMax: .max / 32, partitionsMax: .max)
@@ -131,14 +137,19 @@ public enum Inspection {
         return report
     }
 
-    public static func verify(directory: String) throws(WALError) -> LaneVerification {
-        let walk = try LaneWalk(directory: directory)
+    /// What keeps the lane from being opened with these keys, if anything does. Reads a block or two of each segment.
+    public static func obstacle(directory: String, keys: KeyRing?) throws(WALError) -> UntouchableSegments? {
+        try LaneWalk(directory: directory, keys: keys).untouchable
+    }
+
+    public static func verify(directory: String, keys: KeyRing? = nil) throws(WALError) -> LaneVerification {
+        let walk = try LaneWalk(directory: directory, keys: keys)
         var report = LaneVerification()
         report.directory = directory
         report.segmentCount = walk.segments.count
         report.unreadableSegments = walk.segments.filter { !$0.isReadable }.map(\.sequence)
         report.notes = walk.notes
-        report.newer = walk.newer
+        report.untouchable = walk.untouchable
         report.damagedHeads = walk.segments.filter { $0.isReadable && !$0.hasHeader }.map(\.sequence)
         try walk.walk(wantsPayload: true) { place, item in report.add(item, segment: walk.segments[place].sequence) }
         if walk.window.failedBlocks > 0 { report.notes.append("\(walk.window.failedBlocks) blocks cannot be read") }
@@ -146,9 +157,9 @@ public enum Inspection {
     }
 
     /// Puts the old index aside and writes a new one from the segments, a bounded piece at a time.
-    public static func rebuildIndex(directory: String) throws(WALError) -> IndexRebuild {
-        let walk = try LaneWalk(directory: directory)
-        if let newer = walk.newer { throw .newerFormat(newer) }
+    public static func rebuildIndex(directory: String, keys: KeyRing? = nil) throws(WALError) -> IndexRebuild {
+        let walk = try LaneWalk(directory: directory, keys: keys)
+        if let segments = walk.untouchable { throw .untouchable(segments) }
         let lock = try DirectoryLock(directory: directory)
         defer { lock.release() }
         var report = IndexRebuild()

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import Sealing
 
 /// Segments of a lane's directory, looked at without changing anything; the lane may be in use.
 struct LaneWalk {
@@ -9,10 +10,10 @@ struct LaneWalk {
     private(set) var segments: [LiveSegment<LocalFile>] = []
     private(set) var spareCount = 0
     private(set) var notes: [String] = []
-    /// Segments that only a newer program understands.
-    private(set) var newer: NewerSegments?
+    /// Segments that only a newer program understands, or whose key is not here.
+    private(set) var untouchable: UntouchableSegments?
 
-    init(directory: String) throws(WALError) {
+    init(directory: String, keys: KeyRing?) throws(WALError) {
         guard access(directory, R_OK) == 0 else { throw .io(DiskError(.list, directory, errno: errno)) }
         self.directory = directory
         let entries: [DiskEntry]
@@ -24,7 +25,9 @@ struct LaneWalk {
         }
         window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
-        var search = SegmentSearch(disk: disk, budgetBytes: .max)
+        // A copy of a lane may be called anything.
+        let unlocking = LogUnlocking(ring: keys, lane: nil)
+        var search = SegmentSearch(disk: disk, unlocking: unlocking, budgetBytes: .max)
         for entry in entries {
             if SegmentName.isSpare(entry.name) { spareCount += 1 }
             guard let sequence = SegmentName.sequence(entry.name) else { continue }
@@ -33,10 +36,11 @@ struct LaneWalk {
                 case .segment(var segment):
                     if !segment.hasHeader { segment.bootEpoch = segments.last?.bootEpoch ?? 0 }
                     segments.append(segment)
-                case .newer(let format):
-                    var known = newer ?? NewerSegments(directory: directory, sequences: [], format: format)
+                case .untouchable(let reason):
+                    var known =
+                        untouchable ?? UntouchableSegments(directory: directory, sequences: [], reason: reason)
                     known.sequences.append(sequence)
-                    newer = known
+                    untouchable = known
                 case nil: break
                 }
             } catch {
@@ -58,8 +62,7 @@ struct LaneWalk {
             let segment = segments[place]
             let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
             var scan = SegmentScan(
-                window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-                endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit, bootEpoch: segment.bootEpoch,
+                window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit,
                 wantsPayload: wantsPayload)
             scan.knownDurableLSN = known
             while let item = try nextItem(&scan) { try body(place, item) }
@@ -76,8 +79,7 @@ struct LaneWalk {
         for place in segments.indices.reversed() where segments[place].isReadable {
             let segment = segments[place]
             var scan = SegmentScan(
-                window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-                endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
+                window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
             guard case .frame(let frame)? = try nextItem(&scan), frame.header.kind == .checkpoint,
                 let state = Checkpoint.decode(frame.payload, producersMax: .max / 32, partitionsMax: .max)
             else { continue }

@@ -1,23 +1,24 @@
 extension LaneLog {
-    /// Opens the lane; where a newer program has written segments, opens a fresh lane beside it instead: directory and name
-    /// get `-v1` appended, `-v1-2` if that one holds newer segments too, and so on.
+    /// Opens the lane; where it holds segments that a newer program wrote, or whose key is not here, opens a fresh lane beside it
+    /// instead: directory and name get `-v1` appended, `-v1-2` if that one cannot be touched either, and so on.
     ///
-    /// So a gateway that was rolled back takes data and uploads it, and of what the newer program wrote not a byte is
+    /// So a gateway that was rolled back, or has lost its key, takes data and uploads it, and of what was there not a byte is
     /// changed. To the cloud the fresh lane is a lane of its own, with sequences, LSNs and offsets from the beginning. The
-    /// newer program finds both directories when it is back, and uploads what each holds.
+    /// newer program, or the key, finds both directories when it is back, and what each holds is uploaded.
     public static func openBeside(
-        _ configuration: LaneConfiguration, bootEpoch: UInt64 = 0
+        _ configuration: LaneConfiguration, bootEpoch: UInt64 = 0, sealing: LogSealing? = nil
     ) throws(WALError) -> (log: LaneLog, report: RecoveryReport) {
-        var untouched: [NewerSegments] = []
+        var untouched: [UntouchableSegments] = []
         while true {
             do throws(WALError) {
-                var (log, report) = try open(beside(configuration, untouched.count), bootEpoch: bootEpoch)
+                var (log, report) = try open(
+                    beside(configuration, untouched.count), bootEpoch: bootEpoch, sealing: sealing)
                 report.leftUntouched = untouched
                 if !untouched.isEmpty { log.published.alarm(untouched) }
                 return (log, report)
             } catch {
-                guard case .newerFormat(let newer) = error, untouched.count < besideMax else { throw error }
-                untouched.append(newer)
+                guard case .untouchable(let segments) = error, untouched.count < besideMax else { throw error }
+                untouched.append(segments)
             }
         }
     }
@@ -40,10 +41,10 @@ extension LaneLog {
 }
 
 extension PublishedLane {
-    fileprivate func alarm(_ untouched: [NewerSegments]) {
+    fileprivate func alarm(_ untouched: [UntouchableSegments]) {
         withState { state in
-            state.status.alarms.newerFormats = UInt64(untouched.count)
-            state.status.alarms.lastMessage = untouched.map(\.description).joined(separator: "; ")
+            state.status.alarms.untouchedDirectories = UInt64(untouched.count)
+            state.status.alarms.untouched = untouched.map(\.told).joined(separator: "; ")
         }
     }
 }

@@ -23,11 +23,13 @@ public final class LaneLog: LaneSource {
 
     /// Opens or makes the lane, and accepts appends when it returns. Data in the files never makes it fail: what is
     /// broken is in the report. Throws for a bad setting, a directory in use or one that cannot be listed; and for segments
-    /// of a newer format, which are left as they are: see `openBeside`.
+    /// of a newer format or without their key, which are left as they are: see `openBeside`.
     ///
-    /// - Parameter bootEpoch: what the installation counts this start as, see ``SiteBoots``; 0 leaves it to the lane.
+    /// - Parameters:
+    ///   - bootEpoch: what the installation counts this start as, see ``SiteBoots``; 0 leaves it to the lane.
+    ///   - sealing: nil opens and writes plain segments only.
     public static func open(
-        _ configuration: LaneConfiguration, bootEpoch: UInt64 = 0
+        _ configuration: LaneConfiguration, bootEpoch: UInt64 = 0, sealing: LogSealing? = nil
     ) throws(WALError) -> (log: LaneLog, report: RecoveryReport) {
         let startNs = monotonicNow()
         try configuration.validate()
@@ -39,7 +41,8 @@ public final class LaneLog: LaneSource {
             throw .io(error)
         }
         var core = try LaneCore(
-            configuration: configuration, disk: disk, saltSeed: UInt64.random(in: .min ... .max), bootEpoch: bootEpoch)
+            configuration: configuration, disk: disk, saltSeed: UInt64.random(in: .min ... .max), bootEpoch: bootEpoch,
+            sealing: sealing)
         // Not before the segments: files of a newer format are left alone, this one too.
         var found: OpenedIndex.Found?
         var report = try core.recover { segments in

@@ -1,3 +1,4 @@
+import Sealing
 import Synchronization
 
 /// What the writer has made public: the only thing readers on other threads see of a lane.
@@ -129,6 +130,7 @@ extension LaneStatus {
         groups = core.counters.groups
         diskBytes = core.diskBytes
         segmentCount = core.segments.count
+        keyID = core.segments.last?.keys?.first.record.keyID
         spareSegmentCount = core.spares.count
         partitionCount = core.state.partitions.count
         producerCount = core.state.producers.count

@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+import Sealing
 import Synchronization
 
 /// Reads durable frames of a lane from any thread: by LSN through the segments, or one frame the index points at.
@@ -7,6 +8,7 @@ import Synchronization
 final class LogReader<D: Disk>: Sendable {
     let disk: D
     private let cache = Mutex(Cache())
+    private let openedGroups = OpenedGroups()
 
     /// Windows to use again and places where earlier reads ended, both few.
     private struct Cache {
@@ -101,9 +103,8 @@ final class LogReader<D: Disk>: Sendable {
     ) -> SegmentScan<D> {
         let mark = segment.mark(before: lsn)
         var scan = SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            from: mark.offsetBytes, endBytes: segment.endBytes, expectedLSN: mark.lsn, limitLSN: limit,
-            bootEpoch: segment.bootEpoch, wantsPayload: true)
+            window: window, segment: segment, from: mark.offsetBytes, endBytes: segment.endBytes,
+            expectedLSN: mark.lsn, limitLSN: limit, wantsPayload: true, openedGroups: openedGroups)
         let known = cache.withLock { cache in
             cache.resumes.filter {
                 $0.segment == segment.sequence && $0.salt == segment.salt && $0.resume.expectedLSN <= lsn
@@ -128,7 +129,11 @@ final class LogReader<D: Disk>: Sendable {
         } catch {
             guard case .corrupt = error else { throw error }
             // The page cache may hold what was there before a direct write; the device decides.
-            disk.dropCache(segment.file, at: entry.offsetBytes, lengthBytes: entry.frameBytes)
+            if segment.keys == nil {
+                disk.dropCache(segment.file, at: entry.offsetBytes, lengthBytes: entry.frameBytes)
+            } else {
+                disk.dropCache(segment.file, at: 0, lengthBytes: segment.sizeBytes)
+            }
             return try verifiedBatch(at: entry, in: segment)
         }
     }
@@ -141,7 +146,10 @@ final class LogReader<D: Disk>: Sendable {
             throw .corrupt(
                 segment: segment.sequence, offsetBytes: entry.offsetBytes, storedCRC32C: 0, computedCRC32C: 0)
         }
-        let bytes = try bytes(of: segment, at: entry.offsetBytes, count: entry.frameBytes)
+        let bytes =
+            segment.keys == nil
+            ? try bytes(of: segment, at: entry.offsetBytes, count: entry.frameBytes)
+            : try openedBytes(of: segment, at: entry.offsetBytes, count: entry.frameBytes)
         let facts = bytes.withUnsafeReadableBytes { frame -> (header: FrameHeader?, computed: UInt32) in
             guard frame.count == entry.frameBytes, frame.count >= FrameHeader.sizeBytes else { return (nil, 0) }
             let header = FrameHeader(reading: frame, limitBytes: frame.count)
@@ -165,6 +173,48 @@ final class LogReader<D: Disk>: Sendable {
         }
         return stored
     }
+
+    /// Of a sealed segment: the group around them is opened, and kept for whoever wants more of it. Fewer bytes than asked where
+    /// no group holds them or it does not open.
+    private func openedBytes(
+        of segment: LiveSegment<D.File>, at offset: Int, count: Int
+    ) throws(WALError) -> ByteBuffer {
+        let place = OpenedGroups.Place(sequence: segment.sequence, salt: segment.salt)
+        var group = openedGroups.group(holding: offset, of: place)
+        if group == nil {
+            do throws(DiskError) { group = try openGroup(holding: offset, of: segment) } catch { throw .io(error) }
+            if let group { openedGroups.keep(group, of: place) }
+        }
+        // A copy: the frame shall not keep the whole group in memory.
+        return group.map { ByteBuffer(bytes: $0.bytes(at: offset, count: count)) } ?? ByteBuffer()
+    }
+
+    /// Groups begin at block boundaries: the first header met on the way back is that of the group, and nothing inside a sealed group
+    /// looks like one, for checksum, salt and sequence would all have to be right.
+    private func openGroup(
+        holding offset: Int, of segment: LiveSegment<D.File>
+    ) throws(DiskError) -> OpenedGroup? {
+        guard let keys = segment.keys else { return nil }
+        let window = ScanWindow(disk: disk, sizeBytes: Self.backwardBytes)
+        window.open(segment.file)
+        var end = offset / Block.sizeBytes * Block.sizeBytes + Block.sizeBytes
+        while end > Block.sizeBytes {
+            let start = max(Block.sizeBytes, end - (window.limitBytes / Block.sizeBytes * Block.sizeBytes))
+            // One read; the blocks are then looked at from the last to the first.
+            let blocks = try window.bytes(at: start, count: min(end - start, window.limitBytes))
+            for at in stride(from: end - Block.sizeBytes, through: start, by: -Block.sizeBytes) {
+                let block = UnsafeRawBufferPointer(rebasing: blocks.dropFirst(at - start))
+                guard let header = GroupHeader(reading: block, of: segment) else { continue }
+                guard offset < at + header.usedBytes else { return nil }
+                return try OpenedGroup.open(
+                    header, at: at, fileBytes: segment.sizeBytes, window: window, opener: SegmentOpener(keys))
+            }
+            end = start
+        }
+        return nil
+    }
+
+    private static var backwardBytes: Int { 128 << 10 }
 
     private func bytes(of segment: LiveSegment<D.File>, at offset: Int, count: Int) throws(WALError) -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: count)

@@ -1,3 +1,5 @@
+import Sealing
+
 /// Reads all of one closed segment from the device and verifies it.
 struct SegmentCheck<D: Disk> {
     struct Finding: Equatable {
@@ -28,11 +30,12 @@ struct SegmentCheck<D: Disk> {
         window.readsAroundErrors = true
         window.open(segment.file)
         var finding = Finding()
-        let head = SegmentHeader(reading: try window.bytes(at: 0, count: SegmentHeader.sizeBytes))
-        finding.isHeadDamaged = head?.sequence != segment.sequence || head?.salt != segment.salt
+        let head = SegmentHeader(reading: try window.bytes(at: 0, count: SegmentHeader.readBytes))
+        finding.isHeadDamaged =
+            head?.sequence != segment.sequence || head?.salt != segment.salt || head?.key != segment.keys?.first.record
         var scan = SegmentScan(
-            window: window, file: segment.file, sequence: segment.sequence, salt: segment.salt,
-            endBytes: segment.endBytes, expectedLSN: segment.firstLSN, limitLSN: limitLSN)
+            window: window, segment: segment, endBytes: segment.endBytes, expectedLSN: segment.firstLSN,
+            limitLSN: limitLSN)
         var told = 0
         while let item = try scan.next() {
             note(item, in: &finding)

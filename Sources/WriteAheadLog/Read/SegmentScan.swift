@@ -1,5 +1,6 @@
 import CChecksum
 import NIOCore
+import Sealing
 
 /// Walks the frames of one segment in order, verifying each, and says what is missing. Bounded memory, no decisions
 /// kept.
@@ -29,9 +30,7 @@ struct SegmentScan<D: Disk> {
     private let window: ScanWindow<D>
     /// Collect whole payloads of batches, not only their headers.
     private let wantsPayload: Bool
-    private let sequence: UInt64
-    private let salt: UInt64
-    private let bootEpoch: UInt64
+    private let segment: LiveSegment<D.File>
     private let endBytes: Int
     /// Frames from this LSN on are dead: a later segment starts with it.
     private let limitLSN: UInt64
@@ -43,6 +42,10 @@ struct SegmentScan<D: Disk> {
     private(set) var position: Int
     private var group: GroupCursor?
     private var pending: [Item] = []
+    /// Of a sealed segment: the group that was opened last.
+    private var opened: OpenedGroup?
+    private let opener: SegmentOpener?
+    private let openedGroups: OpenedGroups?
 
     /// A place inside a group to go on from without verifying what lies before it.
     struct Resume: Sendable {
@@ -59,16 +62,17 @@ struct SegmentScan<D: Disk> {
         var next: Int { start + header.groupBytes }
     }
 
+    /// - Parameter openedGroups: where opened groups are looked for and kept.
     init(
-        window: ScanWindow<D>, file: D.File, sequence: UInt64, salt: UInt64, from position: Int = Block.sizeBytes,
-        endBytes: Int, expectedLSN: UInt64?, limitLSN: UInt64 = .max, bootEpoch: UInt64 = 0, wantsPayload: Bool = false
+        window: ScanWindow<D>, segment: LiveSegment<D.File>, from position: Int = Block.sizeBytes, endBytes: Int,
+        expectedLSN: UInt64?, limitLSN: UInt64 = .max, wantsPayload: Bool = false, openedGroups: OpenedGroups? = nil
     ) {
-        self.bootEpoch = bootEpoch
+        self.segment = segment
         self.wantsPayload = wantsPayload
         self.window = window
-        window.open(file)
-        self.sequence = sequence
-        self.salt = salt
+        self.openedGroups = openedGroups
+        opener = segment.keys.map(SegmentOpener.init)
+        window.open(segment.file)
         self.position = position
         self.endBytes = endBytes
         self.expectedLSN = expectedLSN
@@ -123,7 +127,7 @@ struct SegmentScan<D: Disk> {
             return true
         }
         position = start
-        group = GroupCursor(header: header, start: start, cursor: start + GroupHeader.sizeBytes)
+        group = GroupCursor(header: header, start: start, cursor: start + header.headBytes)
         return true
     }
 
@@ -132,10 +136,32 @@ struct SegmentScan<D: Disk> {
         while at + GroupHeader.sizeBytes <= end {
             let bytes = try window.bytes(at: at, count: GroupHeader.sizeBytes)
             // A group that was cut reaches beyond the end it was given; its frames say where it stops.
-            if let header = GroupHeader(reading: bytes, sequence: sequence, salt: salt) { return (at, header) }
+            if let header = GroupHeader(reading: bytes, of: segment) { return (at, header) }
             at += Block.sizeBytes
         }
         return nil
+    }
+
+    // MARK: Sealed groups
+
+    /// Opens the group if it is sealed and not open yet. If it does not open, none of its frames verifies.
+    private mutating func openGroup(_ current: GroupCursor) throws(DiskError) {
+        guard let opener, opened?.start != current.start else { return }
+        let place = OpenedGroups.Place(sequence: segment.sequence, salt: segment.salt)
+        if let known = openedGroups?.group(holding: current.start + current.header.headBytes, of: place) {
+            opened = known
+            return
+        }
+        opened = try OpenedGroup.open(
+            current.header, at: current.start, fileBytes: segment.sizeBytes, window: window, opener: opener,
+            former: opened.take())
+        if let opened { openedGroups?.keep(opened, of: place) }
+    }
+
+    /// Bytes of frames, valid until the next call; fewer than asked where there are no more.
+    private func plainBytes(at offset: Int, count: Int) throws(DiskError) -> UnsafeRawBufferPointer {
+        guard segment.keys != nil else { return try window.bytes(at: offset, count: count) }
+        return opened?.bytes(at: offset, count: count) ?? UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     // MARK: Frames
@@ -143,6 +169,7 @@ struct SegmentScan<D: Disk> {
     /// The next frame of the group, nil after the group's end or after something was put into `pending`.
     private mutating func nextFrame() throws(DiskError) -> Frame? {
         guard var current = group else { return nil }
+        try openGroup(current)
         let expected = expectedLSN ?? current.header.firstLSN
         if expected == current.header.firstLSN + UInt64(current.header.frameCount) {
             position = current.next
@@ -155,7 +182,7 @@ struct SegmentScan<D: Disk> {
             try skipBadFrame(current, expected: expected)
             return nil
         }
-        frame.bootEpoch = BootEpoch.epoch(of: current.header.bootMark, since: bootEpoch)
+        frame.bootEpoch = BootEpoch.epoch(of: current.header.bootMark, since: segment.bootEpoch)
         current.cursor += frame.header.frameBytes
         group = current
         expectedLSN = expected + 1
@@ -199,7 +226,7 @@ struct SegmentScan<D: Disk> {
     private func frameAfterBad(_ current: GroupCursor, expected: UInt64) throws(DiskError) -> (
         offset: Int, lsn: UInt64
     )? {
-        let head = try window.bytes(at: current.cursor, count: 4)
+        let head = try plainBytes(at: current.cursor, count: 4)
         guard head.count == 4 else { return nil }
         let length = Int(head.field(UInt32.self, at: 0))
         let at = current.cursor + length
@@ -213,20 +240,20 @@ struct SegmentScan<D: Disk> {
     /// The frame at `offset` if its fields and its checksum are right, wherever it is.
     func verifiedFrame(at offset: Int, groupStart: Int, end: Int) throws(DiskError) -> Frame? {
         let headBytes = FrameHeader.sizeBytes + FrameHeader.topicBytesMax
-        let head = try window.bytes(at: offset, count: min(headBytes, max(0, end - offset)))
+        let head = try plainBytes(at: offset, count: min(headBytes, max(0, end - offset)))
         guard let header = FrameHeader(reading: head, limitBytes: end - offset) else { return nil }
         let payloadStart = FrameHeader.sizeBytes + header.topicBytes
         guard head.count >= payloadStart else { return nil }
         let topicBytes = UnsafeRawBufferPointer(rebasing: head[FrameHeader.sizeBytes..<payloadStart])
         let topic = String(decoding: topicBytes, as: UTF8.self)
-        var crc = FrameHeader.seed(salt: salt)
+        var crc = FrameHeader.seed(salt: segment.salt)
         var payload = ByteBuffer()
         let isPrefix = header.kind == .batch && !wantsPayload
         let wanted = isPrefix ? min(Self.batchPrefixBytes, header.payloadBytes) : header.payloadBytes
         payload.reserveCapacity(wanted)
         var at = 8
         while at < header.frameBytes {
-            let piece = try window.bytes(at: offset + at, count: min(header.frameBytes - at, window.limitBytes))
+            let piece = try plainBytes(at: offset + at, count: min(header.frameBytes - at, window.limitBytes))
             guard !piece.isEmpty else { return nil }
             crc = cairn_crc32c(crc, piece.baseAddress!, piece.count)
             collect(piece, at: at - payloadStart, wanted: wanted, into: &payload)

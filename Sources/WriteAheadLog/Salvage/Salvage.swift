@@ -1,5 +1,6 @@
 import KafkaProtocol
 import NIOCore
+public import Sealing
 
 /// Gets out of a damaged lane whatever still verifies: `cairn wal salvage`.
 ///
@@ -12,14 +13,21 @@ public struct Salvage {
     private var state = LaneState(producersMax: .max / 32, partitionsMax: .max)
     private static let listedMax = 10_000
 
-    /// - Parameter target: directory of the lane to write, not there yet or empty; nil only says what there is.
-    public static func run(directory: String, to target: String?) throws(WALError) -> SalvageReport {
+    /// - Parameters:
+    ///   - target: directory of the lane to write, not there yet or empty; nil only says what there is.
+    ///   - keys: open sealed segments; without their key those are left out. A lane with sealed segments is written sealed, with the
+    ///     first of the keys.
+    public static func run(
+        directory: String, to target: String?, keys: KeyRing? = nil
+    ) throws(WALError) -> SalvageReport {
         let lock = try DirectoryLock(directory: directory, makes: false)
         defer { lock.release() }
-        var salvage = Salvage(source: try SalvageSource(directory: directory))
+        var salvage = Salvage(source: try SalvageSource(directory: directory, keys: keys))
         salvage.report.directory = directory
         if let target, !salvage.source.segments.isEmpty {
-            salvage.writer = try SalvageWriter(directory: target)
+            var sealing: SalvageWriter.Sealing?
+            if let keys, let lane = salvage.source.sealedLane { sealing = (lane, keys.first) }
+            salvage.writer = try SalvageWriter(directory: target, sealing: sealing)
             salvage.report.writtenTo = target
         }
         try salvage.run()

@@ -1,4 +1,5 @@
 import NIOCore
+import Sealing
 
 /// The segments of a damaged lane, whatever their files are called, oldest first.
 struct SalvageSource {
@@ -16,7 +17,10 @@ struct SalvageSource {
     private(set) var foreign: [String] = []
     private(set) var notes: [String] = []
 
-    init(directory: String) throws(WALError) {
+    /// Of the lane whose segments are sealed, if some are.
+    var sealedLane: String? { segments.lazy.compactMap { $0.live.keys?.first.record.lane }.last }
+
+    init(directory: String, keys: KeyRing?) throws(WALError) {
         let entries: [DiskEntry]
         do throws(DiskError) {
             disk = try LocalDisk(reading: directory)
@@ -24,13 +28,14 @@ struct SalvageSource {
         } catch {
             throw .io(error)
         }
-        var search = SegmentSearch(disk: disk, budgetBytes: .max)
+        let unlocking = LogUnlocking(ring: keys, lane: nil)
+        var search = SegmentSearch(disk: disk, unlocking: unlocking, budgetBytes: .max)
         for entry in entries where !Self.isKnownOther(entry.name) {
             do throws(DiskError) {
                 // The file's name may be wrong; what stands in it is checksummed.
                 switch try search.identify(entry, nil) {
                 case .segment(let live): segments.append(Segment(name: entry.name, live: live, firstLSN: live.firstLSN))
-                case .newer(let format): notes.append("\(entry.name): \(format), left out")
+                case .untouchable(let reason): notes.append("\(entry.name): \(reason), left out")
                 case nil: foreign.append(entry.name)
                 }
             } catch {
@@ -70,8 +75,7 @@ struct SalvageSource {
         let window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
         var scan = SegmentScan(
-            window: window, file: live.file, sequence: live.sequence, salt: live.salt, endBytes: live.sizeBytes,
-            expectedLSN: live.firstLSN)
+            window: window, segment: live, endBytes: live.sizeBytes, expectedLSN: live.firstLSN)
         let search = FrameSearch(scan: scan, window: window, fileBytes: live.sizeBytes)
         var first = live.firstLSN
         if case .frame(let frame)? = try next(&scan) {
@@ -96,9 +100,8 @@ struct SalvageSource {
         let window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
         var scan = SegmentScan(
-            window: window, file: segment.live.file, sequence: segment.live.sequence, salt: segment.live.salt,
-            endBytes: segment.live.sizeBytes, expectedLSN: segment.firstLSN, limitLSN: limit,
-            bootEpoch: segment.live.bootEpoch, wantsPayload: true)
+            window: window, segment: segment.live, endBytes: segment.live.sizeBytes, expectedLSN: segment.firstLSN,
+            limitLSN: limit, wantsPayload: true)
         let search = FrameSearch(scan: scan, window: window, fileBytes: segment.live.sizeBytes)
         var bad: [Range<Int>] = []
         while let item = try next(&scan) {

@@ -1,4 +1,5 @@
 import NIOCore
+import Sealing
 
 /// Writes what was salvaged as a lane of its own: the same segments, LSNs and offsets, with new checksums and checkpoints.
 final class SalvageWriter {
@@ -8,10 +9,15 @@ final class SalvageWriter {
     private var tailBytes = 0
     private var nextLSN: UInt64 = 0
     private var groupEpoch: UInt64 = 0
+    typealias Sealing = (lane: String, key: KeyRing.Key)
+    private let sealing: Sealing?
+    /// Of the segment that is open.
+    private var sealer: GroupSealer?
     private static let groupBytes = 1 << 20
 
     /// `directory` is made; it must not hold anything yet.
-    init(directory: String) throws(WALError) {
+    init(directory: String, sealing: Sealing?) throws(WALError) {
+        self.sealing = sealing
         do throws(DiskError) {
             disk = try LocalDisk(directory: directory, engine: .pwrite)
             let found = try disk.list()
@@ -26,16 +32,23 @@ final class SalvageWriter {
     /// Begins a segment with the checkpoint of `state` as its first frame, at `state.nextLSN`.
     func begin(_ segment: SegmentHeader, state: LaneState) throws(WALError) {
         try flush()
+        let key = sealing.map {
+            LogKey.make(lane: $0.lane, segment: segment.sequence, salt: segment.salt, under: $0.key)
+        }
+        sealer = key.map(GroupSealer.init)
         var after = state
         after.nextLSN = segment.firstLSN + 1
         let payload = Checkpoint.encode(after)
         staging.begin(
             sequence: segment.sequence, salt: segment.salt, firstLSN: segment.firstLSN, bootEpoch: segment.bootEpoch,
-            leadBytes: Block.sizeBytes)
+            leadBytes: Block.sizeBytes, sealer: sealer, offsetBytes: Block.sizeBytes)
         let frame = FrameHeader(kind: .checkpoint, lsn: segment.firstLSN, payloadBytes: payload.readableBytes)
         _ = staging.append(frame, topic: "", payload: payload)
         let head = staging.finish()
-        segment.encode(into: staging.memory)
+        SegmentHeader(
+            sequence: segment.sequence, salt: segment.salt, segmentSizeBytes: segment.segmentSizeBytes,
+            firstLSN: segment.firstLSN, bootEpoch: segment.bootEpoch, key: key?.record
+        ).encode(into: staging.memory)
         do throws(DiskError) {
             if let open { try disk.sync(open.file) }
             if let open { disk.endWriting(open.file) }
@@ -77,7 +90,9 @@ final class SalvageWriter {
     private func beginGroup(_ epoch: UInt64) {
         guard let open else { return }
         groupEpoch = epoch
-        staging.begin(sequence: open.sequence, salt: open.salt, firstLSN: nextLSN, bootEpoch: epoch)
+        staging.begin(
+            sequence: open.sequence, salt: open.salt, firstLSN: nextLSN, bootEpoch: epoch, sealer: sealer,
+            offsetBytes: tailBytes)
     }
 
     private func flush() throws(WALError) {

@@ -20,6 +20,7 @@ extension SimulatedDisk.State {
         precondition(
             offset % Block.sizeBytes == 0 && bytes.count % Block.sizeBytes == 0, "unaligned write at \(offset)")
         writtenBytes += UInt64(bytes.count)
+        observer?(bytes, offset)
         let wasOff = isOff
         defer {
             // Even a failing write may have reached the medium in part.
@@ -37,6 +38,7 @@ extension SimulatedDisk.State {
     mutating func begin(_ file: SimulatedDisk.File, _ bytes: [UInt8], at offset: Int) {
         precondition(underWay == nil, "begin \(file.name): a write is under way")
         let wasOff = isOff
+        observer?(bytes, offset)
         operations += 1
         if faults.powerOffAt == operations { isOff = true }
         underWay = SimulatedDisk.UnderWay(file: file, bytes: wasOff ? [] : bytes, offset: offset)

@@ -69,6 +69,7 @@ public final class SimulatedDisk: Disk {
         var isOff = false
         var capacityBytes = Int.max
         var underWay: UnderWay?
+        var observer: (@Sendable ([UInt8], Int) -> Void)?
     }
 
     private let state: Mutex<State>
@@ -96,6 +97,11 @@ public final class SimulatedDisk: Disk {
 
     /// Whether power went off at `Faults.powerOffAt`.
     public var isOff: Bool { state.withLock { $0.isOff } }
+
+    /// Told of the bytes of every write that is asked for, and where in its file they go, whatever then becomes of it.
+    public func observe(_ observer: @escaping @Sendable (_ bytes: [UInt8], _ offsetBytes: Int) -> Void) {
+        state.withLock { $0.observer = observer }
+    }
 
     /// Bytes all files together may take; creating beyond it fails with ENOSPC.
     public var capacityBytes: Int {
