@@ -4,18 +4,33 @@ public import NIOCore
 /// One record that a terminal's bytes became, before it has a partition or an offset.
 ///
 /// - Shape: `key` is the mountpoint or the terminal id, `value` the bytes as the terminal sent them.
-/// - Units: `timestampMs` is milliseconds since 1970-01-01 UTC by the gateway's clock, which may be wrong.
+/// - Units: `timestampMs` is milliseconds since 1970-01-01 UTC by the source's own clock.
 public struct TerminalRecord: Sendable, Equatable {
     public var key: ByteBuffer?
     public var value: ByteBuffer
     public var timestampMs: Int64
+    /// When it arrived, in nanoseconds since the machine started, where the source gave no time: the sink then makes its time,
+    /// from the reading of the clocks that the log keeps beside it, so that both are right or wrong together. Nil:
+    /// `timestampMs` is the source's and stays as it is.
+    public var arrivedNs: UInt64?
     public var headers: [RecordHeader]
 
-    public init(key: ByteBuffer?, value: ByteBuffer, timestampMs: Int64, headers: [RecordHeader] = []) {
+    public init(
+        key: ByteBuffer?, value: ByteBuffer, timestampMs: Int64, arrivedNs: UInt64? = nil, headers: [RecordHeader] = []
+    ) {
         self.key = key
         self.value = value
         self.timestampMs = timestampMs
+        self.arrivedNs = arrivedNs
         self.headers = headers
+    }
+
+    /// Its time as the clocks read now: the gateway's wall time less its age, or the source's word.
+    func timeMs(_ now: WallReading) -> Int64 {
+        guard let arrivedNs else { return timestampMs }
+        let ageNs = now.monotonicNs > arrivedNs ? now.monotonicNs - arrivedNs : 0
+        // Below zero Kafka knows no time.
+        return max(0, now.wallMs - Int64(clamping: ageNs / 1_000_000))
     }
 }
 

@@ -71,7 +71,8 @@ final class EdgeRole: Service {
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
     func run() async throws {
         let intakes = IntakeListeners.make(
-            settings, sink: gateway.sink, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            settings, sink: gateway.sink, clock: gateway.clock, group: MultiThreadedEventLoopGroup.singleton,
+            logger: logger)
         do {
             try await gateway.start(intakes: intakes)
         } catch {

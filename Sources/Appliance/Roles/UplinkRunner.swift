@@ -282,6 +282,7 @@ final class UplinkRunner: Sendable {
             identity: identity, lanes: lanes, store: store, announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
             random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer,
+            believedClock: { [clockMemory = gateway.clockMemory] in clockMemory.reading(ofBoot: $0) },
             onConflict: { box.runner?.conflicts($0) })
     }
 

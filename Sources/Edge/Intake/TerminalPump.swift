@@ -51,7 +51,7 @@ final class TerminalPump {
         precondition(!isEnded, "bytes after end()")
         lastReceived = eventLoop.now
         surroundings.tally.count { $0.bytesReceived += UInt64(bytes.readableBytes) }
-        stream.received(bytes, nowMs: surroundings.world.nowMs())
+        stream.received(bytes, at: surroundings.world.arrival())
         collect()
     }
 

@@ -51,12 +51,12 @@ public final class LaneSink: TerminalSink {
 
     /// The first batch of every partition, then the second of those that have one, and so on.
     private func waves(for records: [TerminalRecord], of topic: LocalTopic) throws(DeliveryRefusal) -> [[LogEntry]] {
+        let now = clock.read()
         var builders: [Int32: TerminalBatches] = [:]
         for record in records {
             let partition = record.key.map { Partitioner.partition(forKey: $0, count: topic.partitionCount) } ?? 0
-            try builders[partition, default: TerminalBatches(batchBytesMax: batchBytesMax)].append(record)
+            try builders[partition, default: TerminalBatches(batchBytesMax: batchBytesMax, now: now)].append(record)
         }
-        let now = clock.read()
         var waves: [[LogEntry]] = []
         for (partition, var builder) in builders.sorted(by: { $0.key < $1.key }) {
             for (wave, batch) in try builder.finish().enumerated() {
@@ -64,7 +64,8 @@ public final class LaneSink: TerminalSink {
                 waves[wave].append(
                     LogEntry(
                         topic: topic.name, partition: partition, batch: batch.bytes, header: batch.header,
-                        wallMs: now.wallMs, monotonicNs: now.monotonicNs, clockQuality: now.quality))
+                        wallMs: now.wallMs, monotonicNs: now.monotonicNs, clockQuality: now.quality,
+                        hasGatewayTimes: batch.hasGatewayTimes))
             }
         }
         return waves
