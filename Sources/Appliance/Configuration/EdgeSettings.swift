@@ -1,4 +1,5 @@
 import SiteAuthority
+import TransportTLS
 
 /// The settings of a gateway, read and checked: plain values.
 struct EdgeSettings: Sendable {
@@ -261,6 +262,7 @@ struct UplinkSettings: Sendable {
     var concurrency: Int
     var announce: [String]
     var siteKey: SiteKey?
+    var tls: ClientTLS
     var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
@@ -269,12 +271,16 @@ struct UplinkSettings: Sendable {
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")
         announce = reader.list(prefix + "announce")
+        tls = ClientTLS(reader, prefix: prefix)
         if let text = reader.optionalText(prefix + "site-key") {
             siteKey = SiteKey(text)
             if siteKey == nil { reader.refuse(prefix + "site-key", "expected GENERATION:64 hexadecimal digits") }
         }
         for url in announce where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
             reader.refuse(prefix + "announce", "'\(url)': expected http://HOST:PORT or https://HOST:PORT")
+        }
+        for url in announce where url.hasPrefix("http://") && tls.isUsed {
+            reader.refuse(prefix + "announce", "'\(url)': \(prefix)tls-… needs https://")
         }
     }
 }

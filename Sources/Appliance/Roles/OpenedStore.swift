@@ -4,6 +4,7 @@ import NIOCore
 import ObjectStore
 import ServiceLifecycle
 import Synchronization
+import TransportTLS
 
 /// The object store of a node: opened at once, so that a node starts without it, probed when it can be reached, and from
 /// then on used as the probe found it. All keys stand under the prefix of `store.url`.
@@ -43,7 +44,7 @@ final class OpenedStore: ObjectStore {
                 pathStyle: s3.pathStyle)
             configuration.connectionsMax = 32
             if let progressTimeout { configuration.progressTimeout = progressTimeout }
-            let client = S3Store.makeHTTPClient(configuration)
+            let client = S3Store.makeHTTPClient(configuration, tls: try s3.tls.configuration())
             do {
                 current = Mutex(try S3Store(configuration: configuration, httpClient: client, journal: journal))
             } catch {
@@ -63,7 +64,7 @@ final class OpenedStore: ObjectStore {
             endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region, credentials: nil, pathStyle: s3.pathStyle)
         configuration.progressTimeout = progressTimeout
         configuration.connectionsMax = 32
-        let client = S3Store.makeHTTPClient(configuration)
+        let client = S3Store.makeHTTPClient(configuration, tls: try s3.tls.configuration())
         do {
             current = Mutex(
                 try PresignedStore(configuration: configuration, httpClient: client, permissions: grants.permissions))

@@ -4,10 +4,12 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import ObjectStore
 import SharedObject
 import SiteAuthority
 import Synchronization
+import TransportTLS
 import Uplink
 import WriteAheadLog
 
@@ -75,7 +77,9 @@ final class UplinkRunner: Sendable {
         directives = DirectiveKeeper(
             settings, topics: gateway.topics, logger: logger, onBandwidth: { pacer.order(bytesPerSecond: $0) })
         let box = RunnerBox()
-        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
+        client =
+            announcer == nil && !settings.uplink.announce.isEmpty
+            ? Self.makeClient(try settings.uplink.tls.configuration()) : nil
         http = client.map { [session] client in
             HTTPAnnouncer(
                 client: client, baseURLs: settings.uplink.announce, session: session,
@@ -300,9 +304,10 @@ final class UplinkRunner: Sendable {
         }
     }
 
-    private static func makeClient() -> HTTPClient {
+    private static func makeClient(_ tls: TLSConfiguration) -> HTTPClient {
         var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
+            tlsConfiguration: tls, redirectConfiguration: .disallow,
+            timeout: .init(connect: .seconds(5), read: .seconds(30)))
         configuration.connectionPool.retryConnectionEstablishment = false
         return HTTPClient(
             eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)

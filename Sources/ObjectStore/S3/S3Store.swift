@@ -1,6 +1,7 @@
 public import AsyncHTTPClient
 public import NIOCore
 import NIOHTTP1
+public import NIOSSL
 
 /// An S3 bucket.
 ///
@@ -41,11 +42,13 @@ public struct S3Store: ObjectStore {
     }
 
     /// A client without redirects, without hidden connection retries, HTTP/1.1 only, with the configuration's connect timeout (the other ones
-    /// are kept by the store).
+    /// are kept by the store). `tls`: how servers are known, and what is shown to them; nil: as the system trusts, and nothing.
     public static func makeHTTPClient(
-        _ configuration: S3Configuration, group: any EventLoopGroup = HTTPClient.defaultEventLoopGroup
+        _ configuration: S3Configuration, group: any EventLoopGroup = HTTPClient.defaultEventLoopGroup,
+        tls: TLSConfiguration? = nil
     ) -> HTTPClient {
         var settings = HTTPClient.Configuration(
+            tlsConfiguration: tls,
             redirectConfiguration: .disallow,
             timeout: .init(
                 connect: TimeAmount(min(max(configuration.connectTimeout, .milliseconds(1)), .seconds(86_400)))))
