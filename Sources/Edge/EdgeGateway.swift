@@ -91,8 +91,9 @@ public final class EdgeGateway: Sendable {
         self.lanes = set.lanes
         self.recovery = set.reports
         self.topics = topics
+        let sources = SourceLanes(configuration.router)
         self.sink = LaneSink(
-            lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
+            lanes: set.lanes, topics: topics, sources: sources, clock: clock, mailboxes: mailboxes,
             batchBytesMax: configuration.kafka.batchBytesMax)
         let lanes = set.lanes
         let clockMemory = ClockMemory(root: configuration.root, boots: boots, clock: clock)
@@ -112,7 +113,7 @@ public final class EdgeGateway: Sendable {
             EdgeServices(
                 configuration: configuration.kafka,
                 clusterID: configuration.kafka.clusterID ?? identity.incarnation, lanes: set.lanes, topics: topics,
-                clock: clock,
+                sources: sources, clock: clock,
                 producerIDs: ProducerIDs(path: configuration.root + "/producer-ids", newSpace: random),
                 watchers: watchers, mailboxes: mailboxes, pool: pool,
                 fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax)),

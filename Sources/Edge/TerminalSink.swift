@@ -46,10 +46,11 @@ public enum DeliveryOutcome: Sendable, Equatable {
 
 /// Takes the records of one terminal in order; the future completes after the group's fdatasync.
 ///
-/// - Order: two deliveries of the same key to the same topic are stored in the order of the calls.
+/// - Order: two deliveries of the same source and key to the same topic are stored in the order of the calls.
 /// - The sink picks the partition from the key. The future completes on `eventLoop`; a failed one means that it is
 ///   not known whether the records were stored.
 public protocol TerminalSink: Sendable {
-    func deliver(_ records: [TerminalRecord], topic: String, on eventLoop: any EventLoop)
+    /// - Parameter source: what the terminal is and its name, as `StreamIdentity.source`; may decide the lane.
+    func deliver(_ records: [TerminalRecord], topic: String, from source: String, on eventLoop: any EventLoop)
         -> EventLoopFuture<DeliveryOutcome>
 }

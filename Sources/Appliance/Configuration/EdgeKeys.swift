@@ -60,7 +60,12 @@ enum EdgeKeys {
         return [
             SettingKey(
                 "lanes.\(name).topics", .list, topics,
-                "Topics of this lane: exact names, or prefix*. The longest match wins; * is the lane of all others."),
+                "Topics of this lane: names, with * and ? anywhere. The most special match wins; * is the lane of all others."
+            ),
+            SettingKey(
+                "lanes.\(name).sources", .list, "",
+                "Sources of this lane, before topics: ntrip:MOUNT, tcp:ID, udp:ID, kafka:CLIENT-ID, with * and ? anywhere."
+            ),
             SettingKey("lanes.\(name).window", .duration, window, "Group commit at most every so often under load."),
             SettingKey(
                 "lanes.\(name).quota", .size((8 << 20)...(1 << 44)), "4GiB",

@@ -1,3 +1,4 @@
+import Edge
 import SiteAuthority
 import TransportTLS
 
@@ -209,6 +210,7 @@ struct StreamSettings: Sendable, Equatable {
 struct LaneSettings: Sendable {
     var name: String
     var topics: [String]
+    var sources: [String]
     var window: Duration
     var quotaBytes: Int
     var flush: Duration
@@ -220,6 +222,7 @@ struct LaneSettings: Sendable {
     init(_ reader: SettingsReader, name: String, prefix: String) {
         self.name = name
         topics = reader.list(prefix + "topics")
+        sources = reader.list(prefix + "sources")
         window = reader.duration(prefix + "window")
         quotaBytes = reader.size(prefix + "quota")
         flush = reader.duration(prefix + "flush")
@@ -230,8 +233,17 @@ struct LaneSettings: Sendable {
         if maxAge != nil, !dropsOldest {
             reader.refuse(prefix + "max-age", "needs full: drop-oldest, because a lane that rejects gives nothing up")
         }
-        for pattern in topics where pattern.dropLast().contains("*") {
-            reader.refuse(prefix + "topics", "'\(pattern)': a * may stand at the end only")
+        for pattern in topics where (try? TopicPattern(pattern)) == nil {
+            reader.refuse(
+                prefix + "topics",
+                "'\(pattern)': expected letters, digits, '.', '_' and '-' of a topic, * and ?; in a row every ? before one *"
+            )
+        }
+        for pattern in sources where (try? SourcePattern(pattern)) == nil {
+            reader.refuse(
+                prefix + "sources",
+                "'\(pattern)': expected ntrip:, tcp:, udp: or kafka: and a name, * and ?; in a row every ? before one *"
+            )
         }
     }
 }

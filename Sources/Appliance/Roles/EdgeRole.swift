@@ -178,9 +178,10 @@ final class EdgeRole: Service {
 
 extension EdgeSettings {
     fileprivate func gateway() throws -> EdgeConfiguration {
-        let routes = lanes.flatMap { lane in lane.topics.map { (lane: lane.name, topic: $0) } }
-            .sorted { first, second in first.topic.specificity > second.topic.specificity }
-            .filter { $0.topic != "*" }
+        let routes = try Self.ranked(lanes, \.topics) { try TopicPattern($0) }
+            .filter { $0.pattern.description != "*" }.map { LaneRoute($0.pattern, lane: $0.lane) }
+        let sources = try Self.ranked(lanes, \.sources) { try SourcePattern($0) }
+            .map { SourceRoute($0.pattern, lane: $0.lane) }
         let fallback = lanes.first { $0.topics.contains("*") }?.name ?? "standard"
         let router = try LaneRouter(
             lanes: lanes.map { lane in
@@ -190,7 +191,7 @@ extension EdgeSettings {
                     retentionBytes: lane.retainBytes, fullPolicy: lane.dropsOldest ? .dropOldest : .reject,
                     quotaAge: lane.maxAge)
             },
-            routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
+            routes: routes, sources: sources, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
         configuration.eraseBlockBytes = wal.eraseBlockBytes
         configuration.scrub.bytesPerSecond = wal.scrubBytesPerSecond
@@ -213,7 +214,26 @@ extension EdgeSettings {
     }
 }
 
-extension String {
-    /// Exact names before patterns, longer patterns before shorter ones.
-    fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
+extension EdgeSettings {
+    /// Patterns of all lanes, the most special first, those of more urgent lanes before their equals.
+    fileprivate static func ranked<Pattern: RankedPattern>(
+        _ lanes: [Appliance.LaneSettings], _ patterns: KeyPath<Appliance.LaneSettings, [String]>,
+        _ make: (String) throws -> Pattern
+    ) rethrows -> [(pattern: Pattern, lane: String)] {
+        try lanes.enumerated().flatMap { place, lane in
+            try lane[keyPath: patterns].map { (place: place, pattern: try make($0), lane: lane.name) }
+        }
+        .sorted { first, second in
+            let (one, other) = (first.pattern.pattern.rank, second.pattern.pattern.rank)
+            return one == other ? first.place < second.place : one > other
+        }
+        .map { ($0.pattern, $0.lane) }
+    }
 }
+
+private protocol RankedPattern {
+    var pattern: NamePattern { get }
+}
+
+extension TopicPattern: RankedPattern {}
+extension SourcePattern: RankedPattern {}

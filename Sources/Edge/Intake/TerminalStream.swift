@@ -13,6 +13,9 @@ struct StreamIdentity: Sendable, Equatable {
     /// Address and port of the other end.
     var peer: String
     var session: String
+
+    /// As routes of sources know it: `ntrip:MOUNT`, `tcp:ID`, `udp:ID`.
+    var name: String { source.rawValue + ":" + key }
 }
 
 /// Turns the bytes of one connection into records. No I/O, no clock: the time comes in with the bytes.

@@ -11,19 +11,24 @@ import WriteAheadLog
 public final class LaneSink: TerminalSink {
     private let lanes: [Lane]
     private let topics: LocalTopics
+    private let sources: SourceLanes
     private let clock: any WallClock
     private let mailboxes: LoopMailboxes
     private let batchBytesMax: Int
 
-    init(lanes: [Lane], topics: LocalTopics, clock: any WallClock, mailboxes: LoopMailboxes, batchBytesMax: Int) {
+    init(
+        lanes: [Lane], topics: LocalTopics, sources: SourceLanes, clock: any WallClock, mailboxes: LoopMailboxes,
+        batchBytesMax: Int
+    ) {
         self.lanes = lanes
+        self.sources = sources
         self.topics = topics
         self.clock = clock
         self.mailboxes = mailboxes
         self.batchBytesMax = batchBytesMax
     }
 
-    public func deliver(_ records: [TerminalRecord], topic: String, on eventLoop: any EventLoop)
+    public func deliver(_ records: [TerminalRecord], topic: String, from source: String, on eventLoop: any EventLoop)
         -> EventLoopFuture<DeliveryOutcome>
     {
         if records.isEmpty { return eventLoop.makeSucceededFuture(.durable) }
@@ -32,7 +37,7 @@ public final class LaneSink: TerminalSink {
             let waves = try waves(for: records, of: topic)
             let promise = eventLoop.makePromise(of: DeliveryOutcome.self)
             let delivery = LaneDelivery(
-                waves: waves, lane: lanes[topic.lane],
+                waves: waves, lane: lanes[sources.lane(of: source) ?? topic.lane],
                 mailbox: mailboxes.mailbox(of: eventLoop), promise: promise)
             delivery.next()
             return promise.futureResult
