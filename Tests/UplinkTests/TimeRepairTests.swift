@@ -121,6 +121,15 @@ struct TimeRepairTests {
         #expect(stores[0] == stores[1])
     }
 
+    @Test("what a free-running clock may have drifted to is left alone, and a step is not", arguments: [8_000, 60_000])
+    func drift(errorMs: Int64) async throws {
+        let harness = Harness()
+        try Self.append([Made(value: "a", atMs: 10, errorMs: errorMs)], to: harness.lane, quality: .freeRunning)
+        harness.clocks[5] = Self.known(atMs: 86_400_000)
+        await harness.settle()
+        #expect(try Self.records(harness).map(\.timestampMs) == [Self.bootMs + 10 + (errorMs == 8_000 ? errorMs : 0)])
+    }
+
     @Test("a client's times stay beside ones that are repaired")
     func producers() async throws {
         let harness = Harness()

@@ -8,6 +8,7 @@ import WriteAheadLog
 /// - Only batches whose times all come from the gateway's clock (`StoredBatch.hasGatewayTimes`) are touched.
 /// - Where the clock became known later in the same run of the machine, all times of a batch move by what its reading was
 ///   wrong. Differences inside a batch stay: they were counted by the monotonic clock.
+/// - An error that a clock may have drifted to since, left to itself, is no such error: nobody knows when it began.
 /// - Where it never did, records of a clock that could not be right get the header ``markName``. A clock that runs freely, set
 ///   once and never found wrong, is left alone.
 struct TimeRepair {
@@ -16,7 +17,10 @@ struct TimeRepair {
     static let markValue = "unknown"
 
     /// Slewing is no error worth a new checksum. The step of `ClockJudge`.
-    private static let toleranceMs = 1_500
+    private static let toleranceMs: UInt64 = 1_500
+    /// What a clock without a source may gain or lose: 100 ppm, twice what crystals of boards are sold with. What it was wrong by
+    /// in the end is no measure of how wrong it was when the batch came.
+    private static let driftPart: UInt64 = 10_000
 
     let clock: PlanClock?
     private(set) var counts = RepairCounts()
@@ -32,7 +36,11 @@ struct TimeRepair {
 
     private mutating func moved(_ batch: StoredBatch, to reading: ClockReading) -> StoredBatch {
         let byMs = reading.offsetMs &- batch.reading.offsetMs
-        guard byMs.magnitude > UInt64(Self.toleranceMs), let bytes = RecordBatch.moved(batch.batch, byMs: byMs)
+        let (first, last) = (
+            min(reading.monotonicNs, batch.monotonicNs), max(reading.monotonicNs, batch.monotonicNs)
+        )
+        let driftMs = (last - first) / 1_000_000 / Self.driftPart
+        guard byMs.magnitude > Self.toleranceMs + driftMs, let bytes = RecordBatch.moved(batch.batch, byMs: byMs)
         else { return batch }
         counts.moved += UInt64(batch.header.recordCount)
         return batch.replacing(bytes, wallMs: batch.wallMs &+ byMs)
@@ -82,9 +90,11 @@ extension GatheredRange {
     /// - Parameter believed: a believed reading of the clock of a start of the log; nil where the time was never known.
     mutating func settleClock(_ believed: (UInt64) -> ClockReading?) -> PlanClock? {
         var clock: PlanClock?
+        var asked: (epoch: UInt64, reading: ClockReading?)?
         for (place, batch) in batches.enumerated() {
             guard let epoch = batch.doubtfulEpoch, epoch != clock?.bootEpoch else { continue }
-            let reading = believed(epoch)
+            let reading = asked?.epoch == epoch ? asked?.reading : believed(epoch)
+            asked = (epoch, reading)
             // A clock that runs freely and that nobody can correct needs nothing.
             guard reading != nil || batch.clockQuality == .unknown else { continue }
             guard clock == nil else {
