@@ -84,7 +84,7 @@ let package = Package(
         + module("WriteAheadLog", ["KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("Sealing", ["CCrypto", "CChecksum", nioCore])
-        + module("TransportTLS", [nioCore, nioSSL], exclude: [])
+        + module("TransportTLS", ["CCrypto", nioCore, nioSSL], exclude: [])
         + module(
             "ObjectStore",
             [

@@ -4,6 +4,7 @@ import NIOSSL
 public enum TLSTrouble {
     /// Nil for an error that has nothing to do with TLS.
     public static func text(_ error: any Error) -> String? {
+        if let flaw = error as? TLSFlaw { return flaw.description }
         let said = "\(error)"
         guard
             error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError

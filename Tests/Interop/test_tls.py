@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from clients import produce
 from conftest import BINARY, Cloud, Edge, Process, cairn, wait_until
+from test_clock import Clock
 
 DAY = datetime.timedelta(days=1)
 
@@ -25,12 +26,12 @@ DAY = datetime.timedelta(days=1)
 class Authority:
     """Signs certificates of servers on loopback and of clients."""
 
-    def __init__(self, directory, name):
+    def __init__(self, directory, name, begin=-DAY):
         self.directory, self.name = directory, name
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
-            self._builder(self.subject, self.key, -DAY, 30 * DAY)
+            self._builder(self.subject, self.key, begin, 2000 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(self.key, hashes.SHA256()))
         self.path = directory / f"{name}.pem"
@@ -221,6 +222,54 @@ def test_a_renewed_certificate_is_shown_without_a_restart(launch, directory_stor
         f"https://127.0.0.1:{cloud.http}/health", timeout=5, context=context).status == 200 if not sick() else False, "well again", 30)
     send(edge)
     wait_until(lambda: announced(edge), "the announcement after the renewal")
+
+
+YEAR = 365 * DAY
+
+
+@pytest.mark.parametrize("dates, times, wall, trusted", [
+    ("ignore-unknown", (-DAY, DAY), 0, True),
+    ("ignore-unknown", (-9 * DAY, -DAY), 0, False),
+    ("ignore-unknown", (-9 * DAY, -DAY), -1_700_000_000, True),
+    ("known", (-DAY, DAY), 0, True),
+    ("known", (-2 * YEAR, YEAR), -1_700_000_000, True),
+    ("known", (-2 * YEAR, -YEAR), -1_700_000_000, False),
+])
+def test_dates_before_the_clock_is_known(launch, directory_store, authority, tmp_path, dates, times, wall, trusted):
+    clock = Clock(tmp_path)
+    clock.set(wall, disciplined=True)
+    old = Authority(tmp_path, "old", begin=-3 * YEAR)
+    cloud = launch(SecureCloud, directory_store, old.issue("cloud", *times))
+    edge = launch(lambda directory, *a, **k: Clocked(directory, *a, clock=clock, **k), directory_store, cloud.announce,
+                  extra=["--uplink-tls-ca", old.path, "--uplink-tls-dates", dates])
+    send(edge)
+    if trusted:
+        wait_until(lambda: announced(edge), "the announcement")
+    else:
+        said = complaint(edge, "TLS: the server's certificate is not trusted here: certificate")
+        assert "expired" in said
+        assert ("time is not known" in said) == (wall != 0)
+
+
+@pytest.mark.parametrize("what", ["another authority", "another host"])
+def test_whatever_the_dates_authority_and_host_are_checked(launch, directory_store, authority, tmp_path, what):
+    cloud = launch(SecureCloud, directory_store, authority.issue("cloud"))
+    trusted, address = authority, cloud.announce
+    if what == "another authority":
+        trusted = Authority(tmp_path, "stranger")
+    else:
+        address = f"https://127.0.0.2:{launch(Forward, cloud.http).port}"
+    edge = launch(Edge, directory_store, address, extra=[
+        "--uplink-tls-ca", trusted.path, "--uplink-tls-dates", "ignore-unknown"])
+    send(edge)
+    said = complaint(edge, "TLS: the server's certificate is not trusted here")
+    assert ("mismatch" in said) == (what == "another host") and not announced(edge)
+
+
+class Clocked(Edge):
+    def __init__(self, directory, *arguments, clock, **options):
+        super().__init__(directory, *arguments, **options)
+        self.environment.update(clock.environment)
 
 
 def test_a_bundle_carries_the_authority(launch, directory_store, authority, tmp_path):

@@ -120,6 +120,10 @@ enum EdgeKeys {
             "uplink.tls-certificate", .text, "", "Shown to cloud nodes that ask for one: a PEM file, or PEM."),
         SettingKey("uplink.tls-key", .secret, "", "Its private key: a PEM file, or PEM."),
         SettingKey(
+            "uplink.tls-dates", .choice(["system", "known", "ignore-unknown"]), "system",
+            "Dates of certificates are judged by the system's clock; known: by the newest time that has certainly passed, and ignore-unknown: not at all, while that clock cannot be right. Both need tls-ca."
+        ),
+        SettingKey(
             "uplink.site-key", .secret, "",
             "Signs announcements in the name of the site; 'cairn site add' gives it. Replies must then be signed too."),
     ]
@@ -145,6 +149,10 @@ enum CommonKeys {
             "Authorities that sign the S3 server's certificate: a PEM file, or PEM. Empty: those the system trusts."),
         SettingKey("store.tls-certificate", .text, "", "Shown to an S3 server that asks for one: a PEM file, or PEM."),
         SettingKey("store.tls-key", .secret, "", "Its private key: a PEM file, or PEM."),
+        SettingKey(
+            "store.tls-dates", .choice(["system", "known", "ignore-unknown"]), "system",
+            "Dates of certificates are judged by the system's clock; known: by the newest time that has certainly passed, and ignore-unknown: not at all, while that clock cannot be right. Both need tls-ca."
+        ),
         SettingKey("store.path-style", .flag, "false", "Bucket in the path instead of the host name."),
         SettingKey("store.access-key", .text, "", "S3 access key id."),
         SettingKey("store.secret-key", .secret, "", "S3 secret access key; better in the environment than here."),

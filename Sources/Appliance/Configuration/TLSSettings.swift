@@ -1,15 +1,20 @@
+import Edge
+import FoundationEssentials
 import TransportTLS
+import WriteAheadLog
 
 extension ClientTLS {
     /// `NAME.tls-ca`, `.tls-certificate` and `.tls-key`; what cannot be used is noted.
     init(_ reader: SettingsReader, prefix: String) {
         self.init(
             authorities: reader.optionalText(prefix + "tls-ca"),
-            certificate: reader.optionalText(prefix + "tls-certificate"), key: reader.optionalText(prefix + "tls-key"))
+            certificate: reader.optionalText(prefix + "tls-certificate"), key: reader.optionalText(prefix + "tls-key"),
+            dates: CertificateDates(rawValue: reader.choice(prefix + "tls-dates")) ?? .system)
         do {
             _ = try configuration()
         } catch {
-            let culprit = certificate == nil && key == nil ? "tls-ca" : "tls-certificate"
+            let culprit =
+                certificate != nil || key != nil ? "tls-certificate" : authorities == nil ? "tls-dates" : "tls-ca"
             reader.refuse(prefix + culprit, error.description)
         }
     }
@@ -51,5 +56,21 @@ extension SettingsReader {
             refuse(name, error.description)
             return nil
         }
+    }
+}
+
+extension WallClock {
+    /// A clock that cannot be right gives the newest time that has certainly passed.
+    var certificateTime: CertificateTime {
+        let now = read()
+        let isKnown = now.quality != .unknown
+        return CertificateTime(seconds: (isKnown ? now.wallMs : passedMs) / 1000, isKnown: isKnown)
+    }
+}
+
+extension String {
+    /// Of a URL: a name or an address, without brackets and port.
+    var host: String? {
+        URLComponents(string: self)?.host.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 }
     }
 }

@@ -31,10 +31,11 @@ final class EdgeRole: Service {
     /// Recovers the lanes; blocks while it does. Binds nothing yet.
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
     static func open(
-        _ settings: EdgeSettings, store: OpenedStore?, announcer: (any Announcer)?, logger: Logger
+        _ settings: EdgeSettings, store: OpenedStore?, announcer: (any Announcer)?,
+        clock: any WallClock = SystemWallClock(), logger: Logger
     ) async throws -> EdgeRole {
         let gateway = try EdgeGateway(
-            try settings.gateway(), group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            try settings.gateway(), clock: clock, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
         if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
         for report in gateway.recovery {

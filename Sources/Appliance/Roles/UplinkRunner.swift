@@ -4,7 +4,6 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
-import NIOSSL
 import ObjectStore
 import SharedObject
 import SiteAuthority
@@ -79,7 +78,7 @@ final class UplinkRunner: Sendable {
         let box = RunnerBox()
         client =
             announcer == nil && !settings.uplink.announce.isEmpty
-            ? Self.makeClient(try settings.uplink.tls.configuration()) : nil
+            ? try Self.makeClient(settings.uplink, gateway.clock) : nil
         http = client.map { [session] client in
             HTTPAnnouncer(
                 client: client, baseURLs: settings.uplink.announce, session: session,
@@ -304,11 +303,16 @@ final class UplinkRunner: Sendable {
         }
     }
 
-    private static func makeClient(_ tls: TLSConfiguration) -> HTTPClient {
+    private static func makeClient(_ uplink: UplinkSettings, _ clock: any Edge.WallClock) throws -> HTTPClient {
         var configuration = HTTPClient.Configuration(
-            tlsConfiguration: tls, redirectConfiguration: .disallow,
+            tlsConfiguration: try uplink.tls.configuration(), redirectConfiguration: .disallow,
             timeout: .init(connect: .seconds(5), read: .seconds(30)))
         configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.httpVersion = .http1Only
+        let hosts = uplink.announce.compactMap(\.host)
+        if let check = try uplink.tls.check(hosts: hosts, now: { clock.certificateTime }) {
+            configuration.http1_1ConnectionDebugInitializer = { check.admit($0) }
+        }
         return HTTPClient(
             eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
     }
