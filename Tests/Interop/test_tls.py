@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from clients import produce
-from conftest import BINARY, Cloud, Edge, Process, cairn, wait_until
+from conftest import BINARY, Cloud, Edge, Process, SeaweedFS, cairn, consume, wait_until
 from test_clock import Clock
 
 DAY = datetime.timedelta(days=1)
@@ -114,7 +114,6 @@ def test_a_server_that_cannot_be_trusted_is_refused_and_said_so(launch, director
     trusted = Authority(tmp_path, "stranger") if what == "another authority" else authority
     address = cloud.announce
     if what == "another host":
-        address = address.replace("127.0.0.1", "127.0.0.2").replace(str(cloud.http), str(cloud.http))
         forward = launch(Forward, cloud.http)
         address = f"https://127.0.0.2:{forward.port}"
     edge = launch(Edge, directory_store, address, extra=["--uplink-tls-ca", trusted.path])
@@ -126,10 +125,10 @@ def test_a_server_that_cannot_be_trusted_is_refused_and_said_so(launch, director
 
 
 class Forward(Process):
-    """Passes connections on from 127.0.0.2, which is in no certificate."""
+    """Passes connections on from 127.0.0.2, which is in no certificate; with `files` from 127.0.0.1, as a TLS server."""
 
     SCRIPT = """
-import asyncio, sys
+import asyncio, ssl, sys
 async def copy(reader, writer):
     try:
         while data := await reader.read(65536):
@@ -142,24 +141,29 @@ async def serve(reader, writer):
     there = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))
     await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
 async def main():
-    server = await asyncio.start_server(serve, "127.0.0.2", int(sys.argv[1]))
+    tls = None
+    if len(sys.argv) > 3:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(sys.argv[3], sys.argv[4])
+    server = await asyncio.start_server(serve, sys.argv[5] if tls else "127.0.0.2", int(sys.argv[1]), ssl=tls)
     await server.serve_forever()
 asyncio.run(main())
 """
 
-    def __init__(self, directory, target):
+    def __init__(self, directory, target, files=()):
+        self.host = "127.0.0.1" if files else "127.0.0.2"
         with socket.socket() as probe:
-            probe.bind(("127.0.0.2", 0))
+            probe.bind((self.host, 0))
             self.port = probe.getsockname()[1]
-        import sys
-        super().__init__("forward", [sys.executable, "-c", self.SCRIPT, self.port, target], directory)
+        arguments = [sys.executable, "-c", self.SCRIPT, self.port, target, *files]
+        super().__init__("forward", arguments + ([self.host] if files else []), directory)
 
     def start(self):
         super().start()
 
         def up():
             try:
-                socket.create_connection(("127.0.0.2", self.port), timeout=0.5).close()
+                socket.create_connection((self.host, self.port), timeout=0.5).close()
                 return True
             except OSError:
                 return False
@@ -188,6 +192,24 @@ def test_clients_without_a_certificate_are_refused_where_one_is_asked_for(launch
     assert done.returncode == 0 and "TEST03" in done.stdout, done.stdout + done.stderr
     done = cairn("site", "list", "--cloud", cloud.announce, "--tls-ca", authority.path)
     assert done.returncode == 69 and "wants a certificate" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("dates", ["system", "known"])
+def test_a_store_of_a_private_authority(launch, authority, tmp_path, dates):
+    weed = launch(SeaweedFS)
+    front = launch(Forward, weed.port, authority.issue("store"))
+    cloud = launch(Cloud, weed.settings())
+    settings = weed.settings()
+    settings[settings.index("--store-endpoint") + 1] = f"https://127.0.0.1:{front.port}"
+    stranger = Authority(tmp_path, "stranger")
+    edge = launch(Edge, settings, cloud.announce, extra=["--store-tls-ca", stranger.path, "--store-tls-dates", dates])
+    send(edge)
+    wait_until(lambda: "TLS: the server's certificate is not trusted here" in cairn(
+        "status", "--url", f"http://127.0.0.1:{edge.http}").stdout, "the reason in cairn status", 40)
+    edge.stop()
+    edge.arguments[edge.arguments.index(stranger.path.as_posix())] = str(authority.path)
+    edge.start()
+    assert [m.value() for m in consume(cloud.bootstrap, "gnss.tls", 1)] == [b"x"]
 
 
 def serial(port, authority):
