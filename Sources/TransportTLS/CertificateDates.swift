@@ -39,9 +39,9 @@ public struct CertificateCheck: Sendable {
     ///   trusted.
     @Sendable public func admit(_ channel: any Channel) -> EventLoopFuture<Void> {
         channel.eventLoop.submit {
-            // A connection without TLS has nothing to look at.
-            guard let handler = try? channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self) else { return }
-            guard let leaf = handler.peerCertificate, let der = try? leaf.toDERBytes() else {
+            // Where nothing can be looked at nothing is trusted.
+            let handler = try? channel.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
+            guard let leaf = handler?.peerCertificate, let der = try? leaf.toDERBytes() else {
                 throw TLSFlaw(description: "TLS: the server showed no certificate")
             }
             if let flaw = flaw(of: der) { throw TLSFlaw(description: flaw) }
