@@ -14,9 +14,11 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -49,6 +51,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -84,14 +87,21 @@ let package = Package(
             ["Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
         + module("Sealing", ["CCrypto", "CChecksum", nioCore])
-        + module("ObjectStore", ["Sealing", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, httpClient, logging])
+        + module("TransportTLS", ["CCrypto", nioCore, nioSSL], exclude: [])
+        + module(
+            "ObjectStore",
+            [
+                "Sealing", "TransportTLS", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, nioSSL, httpClient,
+                logging,
+            ])
         + module("SiteAuthority", ["CCrypto", nioCore])
         + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
         + module(
             "Uplink",
             [
-                "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "KafkaProtocol", "CZstd", "CChecksum",
-                nioCore, nioHTTP1,
+                "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "TransportTLS", "KafkaProtocol",
+                "CZstd",
+                "CChecksum", nioCore, nioHTTP1,
                 httpClient, logging,
             ], tests: ["Sealing"])
         + module(
@@ -108,18 +118,19 @@ let package = Package(
                 "Sealing", "SiteAuthority",
                 "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
             ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
-        + module("Console", [hummingbird, lifecycle, logging, nioCore], tests: nil, exclude: [])
+        + module(
+            "Console", [hummingbird, hummingbirdCore, lifecycle, logging, nioCore, nioSSL], tests: nil, exclude: [])
         + [
             .executableTarget(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
-                    "SiteAuthority",
+                    "SiteAuthority", "TransportTLS",
                     "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto", "CMalloc",
                     "CUring", "CZstd",
                     argumentParser, configuration, lifecycle, unixSignals,
                     logging,
-                    httpClient, nioCore, nioPosix, nioHTTP1, yams, systemPackage,
+                    httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, yams, systemPackage,
                 ],
                 swiftSettings: swiftSettings),
             .executableTarget(

@@ -3,7 +3,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
 
 int cairn_sha256(const void *data, size_t size, uint8_t *out) {
     return EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL);
@@ -87,3 +91,47 @@ int cairn_gcm_finish(cairn_gcm *gcm, void *tag) {
 int cairn_random(void *out, size_t size) { return size <= INT_MAX && RAND_priv_bytes(out, (int)size) == 1; }
 
 void cairn_cleanse(void *bytes, size_t size) { OPENSSL_cleanse(bytes, size); }
+
+/* Fills `store` with every certificate of a PEM text; how many there were. */
+static int add_authorities(X509_STORE *store, const void *pem, size_t size) {
+    BIO *bio = size <= INT_MAX ? BIO_new_mem_buf(pem, (int)size) : NULL;
+    X509 *found;
+    int count = 0;
+    while (bio && (found = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        if (X509_STORE_add_cert(store, found) == 1) count++;
+        X509_free(found);
+    }
+    BIO_free(bio);
+    return count;
+}
+
+static int names_host(X509_VERIFY_PARAM *rules, const char *host) {
+    return X509_VERIFY_PARAM_set1_ip_asc(rules, host) == 1 || X509_VERIFY_PARAM_set1_host(rules, host, 0) == 1;
+}
+
+int cairn_certificate_check(
+    const void *leaf, size_t leaf_size, const void *authorities, size_t authorities_size, const char *host, int64_t when,
+    char *why, size_t why_size) {
+    const unsigned char *bytes = leaf;
+    X509 *certificate = leaf_size <= LONG_MAX ? d2i_X509(NULL, &bytes, (long)leaf_size) : NULL;
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *check = X509_STORE_CTX_new();
+    const char *flaw = "libcrypto failed";
+    int good = 0;
+    if (certificate && store && check && add_authorities(store, authorities, authorities_size) > 0
+        && X509_STORE_CTX_init(check, store, certificate, NULL) == 1) {
+        X509_VERIFY_PARAM *rules = X509_STORE_CTX_get0_param(check);
+        X509_VERIFY_PARAM_set_purpose(rules, X509_PURPOSE_SSL_SERVER);
+        if (when < 0) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_NO_CHECK_TIME);
+        else X509_VERIFY_PARAM_set_time(rules, (time_t)when);
+        if (names_host(rules, host)) {
+            good = X509_verify_cert(check) == 1;
+            flaw = X509_verify_cert_error_string(X509_STORE_CTX_get_error(check));
+        }
+    }
+    if (why_size > 0) snprintf(why, why_size, "%s", good ? "" : flaw);
+    X509_STORE_CTX_free(check);
+    X509_STORE_free(store);
+    X509_free(certificate);
+    return good;
+}

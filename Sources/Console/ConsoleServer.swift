@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 public import Logging
 import NIOCore
 public import ServiceLifecycle
@@ -11,12 +12,15 @@ public struct ConsoleServer: Service {
     public let host: String
     public let port: Int
     private let content: ConsoleContent
+    private let tls: ConsoleTLS?
     private let logger: Logger
 
-    public init(host: String, port: Int, content: ConsoleContent, logger: Logger) {
+    /// - Parameter tls: nil serves plain HTTP.
+    public init(host: String, port: Int, content: ConsoleContent, tls: ConsoleTLS? = nil, logger: Logger) {
         self.host = host
         self.port = port
         self.content = content
+        self.tls = tls
         self.logger = logger
     }
 
@@ -26,24 +30,39 @@ public struct ConsoleServer: Service {
         addReading(to: router)
         for endpoint in content.endpoints { add(endpoint, to: router) }
         let application = Application(
-            router: router,
+            router: router, server: server,
             configuration: .init(address: .hostname(host, port: port), serverName: "cairn"),
             logger: logger)
         do {
-            try await application.run()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                if let tls { group.addTask { await watch(tls) } }
+                defer { group.cancelAll() }
+                try await application.run()
+            }
         } catch {
             throw ConsoleFailure(description: "http.listen: cannot serve on \(host):\(port): \(error)")
         }
     }
 
+    private var server: HTTPServerBuilder {
+        guard let tls else { return .http1() }
+        return HTTPServerBuilder { responder in ReloadingTLSChannel(base: HTTP1Channel(responder: responder), tls: tls)
+        }
+    }
+
+    /// A certificate that was renewed is shown to the next connection.
+    private func watch(_ tls: ConsoleTLS) async {
+        while (try? await Task.sleep(for: ConsoleTLS.lookEvery)) != nil { tls.look(logger) }
+    }
+
     private func addReading(to router: Router<ConsoleContext>) {
-        let content = content
+        let (content, tls) = (content, tls)
         router.get("/") { _, _ in Self.response(content.page(), type: "text/plain; charset=utf-8") }
         router.get("/metrics") { _, _ in
             Self.response(Metric.text(content.metrics()), type: "text/plain; version=0.0.4; charset=utf-8")
         }
         router.get("/health") { _, _ in
-            let problems = content.problems()
+            let problems = content.problems() + [tls?.problem].compactMap { $0 }
             guard !problems.isEmpty else { return Self.response("ok\n", type: "text/plain; charset=utf-8") }
             return Self.response(
                 problems.joined(separator: "\n") + "\n", type: "text/plain; charset=utf-8", status: .serviceUnavailable)

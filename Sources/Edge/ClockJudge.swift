@@ -22,7 +22,8 @@ public struct ClockJudge: Sendable {
     /// How long a clock must go on without a step, and with the kernel's word, until it is believed again.
     static let settleMs: Int64 = 60_000
 
-    private var notBeforeMs = programMs
+    /// No time before this one, but for a little slack, is possible any more.
+    private(set) var notBeforeMs = programMs
     /// Wall time less monotonic time when the judge last looked.
     private var offsetMs: Int64?
     private var steppedAtMs: Int64?

@@ -34,15 +34,18 @@ public final class EdgeGateway: Sendable {
         var phase = Phase.open
         var kafka: KafkaListener?
         var intakes: [any IntakeListener] = []
-        /// Looks for data that has become too old.
-        var ageing: RepeatedTask?
+        /// Looks for data that has become too old, and at the clock.
+        var watch: RepeatedTask?
     }
 
     private let group: any EventLoopGroup
     private let pool: NIOThreadPool
     private let groups: GroupService
     private let groupOffsets: LocalGroupOffsets
-    private let clock: any WallClock
+    /// What everything here is stamped by.
+    public let clock: any WallClock
+    /// What was known of it, on this run of the machine and on earlier ones.
+    public let clockMemory: ClockMemory
     private let logger: Logger
     private let configuredLanes: Int
     private let state = Mutex(State())
@@ -91,11 +94,15 @@ public final class EdgeGateway: Sendable {
         self.lanes = set.lanes
         self.recovery = set.reports
         self.topics = topics
+        let sources = SourceLanes(configuration.router)
         self.sink = LaneSink(
-            lanes: set.lanes, topics: topics, clock: clock, mailboxes: mailboxes,
+            lanes: set.lanes, topics: topics, sources: sources, clock: clock, mailboxes: mailboxes,
             batchBytesMax: configuration.kafka.batchBytesMax)
         let lanes = set.lanes
-        if let newestMs = lanes.compactMap(\.newestBelievedMs).max() { clock.learn(notBeforeMs: newestMs) }
+        let clockMemory = ClockMemory(root: configuration.root, boots: boots, clock: clock)
+        self.clockMemory = clockMemory
+        let passed = lanes.compactMap(\.newestBelievedMs) + [clockMemory.believedMs].compactMap { $0 }
+        if let newestMs = passed.max() { clock.learn(notBeforeMs: newestMs) }
         let groups = GroupService(configuration: configuration.kafka.groups, timerLoop: group.next())
         let groupOffsets = LocalGroupOffsets(
             path: configuration.root + "/groups.sqlite", topics: topics, clock: clock, logger: logger
@@ -109,7 +116,7 @@ public final class EdgeGateway: Sendable {
             EdgeServices(
                 configuration: configuration.kafka,
                 clusterID: configuration.kafka.clusterID ?? identity.incarnation, lanes: set.lanes, topics: topics,
-                clock: clock,
+                sources: sources, clock: clock,
                 producerIDs: ProducerIDs(path: configuration.root + "/producer-ids", newSpace: random),
                 watchers: watchers, mailboxes: mailboxes, pool: pool,
                 fetchBudget: ByteBudget(limitBytes: max(0, configuration.kafka.fetchBytesInFlightMax)),
@@ -141,7 +148,7 @@ public final class EdgeGateway: Sendable {
         do {
             try await kafka?.start()
             for intake in intakes { try await intake.start() }
-            beginAgeing()
+            beginWatch()
         } catch {
             await stopListeners(kafka, intakes)
             state.withLock { $0 = State() }
@@ -149,16 +156,19 @@ public final class EdgeGateway: Sendable {
         }
     }
 
-    /// Once a second, lanes with a limit by age give up what is beyond it, whether or not anything comes in.
-    private func beginAgeing() {
+    /// Once a second: whether the time is known is written down, and lanes with a limit by age give up what is beyond it,
+    /// whether or not anything comes in.
+    private func beginWatch() {
         let aged = lanes.filter { $0.settings.quotaAge != nil }
-        guard !aged.isEmpty else { return }
-        let task = group.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [clock] _ in
+        let (pool, clock, clockMemory) = (pool, clock, clockMemory)
+        let task = group.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
             let now = clock.read()
-            let isTrusted = now.quality.rawValue >= ClockQuality.synchronized.rawValue
+            let isTrusted = now.quality.isBelieved
             for lane in aged { lane.log.expire(nowNs: now.monotonicNs, wallMs: isTrusted ? now.wallMs : nil) }
+            // Seldom writes a file, which must not hold up an event loop.
+            if isTrusted { pool.submit { _ in clockMemory.note(now) } }
         }
-        state.withLock { $0.ageing = task }
+        state.withLock { $0.watch = task }
     }
 
     /// Stops intake, answers what is in flight, makes everything taken durable, closes the lanes. Idempotent.
@@ -170,7 +180,7 @@ public final class EdgeGateway: Sendable {
         guard before.phase != .closed else { return }
         // Parked joins would hold the listener up.
         groups.stop()
-        before.ageing?.cancel()
+        before.watch?.cancel()
         await stopListeners(before.kafka, before.intakes)
         await groupOffsets.close()
         let lanes = lanes

@@ -12,10 +12,13 @@ public protocol WallClock: Sendable {
     func read() -> WallReading
     /// A time that has certainly passed: an earlier reading is wrong. See ``ClockJudge``.
     func learn(notBeforeMs: Int64)
+    /// The newest time that has certainly passed, whatever the clock says.
+    var passedMs: Int64 { get }
 }
 
 extension WallClock {
     public func learn(notBeforeMs: Int64) {}
+    public var passedMs: Int64 { ClockJudge.programMs }
 }
 
 /// One look at both clocks.
@@ -48,6 +51,8 @@ public final class SystemWallClock: WallClock {
         judge.withLock { $0.learn(notBeforeMs: notBeforeMs) }
         known.store(0, ordering: .relaxed)
     }
+
+    public var passedMs: Int64 { judge.withLock { $0.notBeforeMs } }
 
     public func read() -> WallReading {
         var wall = timespec()

@@ -56,8 +56,10 @@ extension LaneUplink {
         shared.withLock { status in
             status.isAnnouncing = true
             status.lastAnnounceError = error.description
-            if case .refused = error.kind { status.announceAlarm = error.description }
-            if case .contested = error.kind { status.announceAlarm = error.description }
+            switch error.kind {
+            case .refused, .contested, .untrusted: status.announceAlarm = error.description
+            case .unreachable, .busy, .badReply, .challenged: break
+            }
         }
         if case .contested = error.kind { parts.onConflict?(.contested(error.description)) }
     }

@@ -10,6 +10,7 @@ struct PlannedObject: Sendable {
     var footer: ObjectFooter
     var logBytes: Int
     var lostLSNs: UInt64
+    var repaired: RepairCounts
 }
 
 extension LaneUplink {
@@ -77,7 +78,8 @@ extension LaneUplink {
 
     private func gather(from first: UInt64, logBytesMax: Int) -> LaneUpload.Action {
         do {
-            let range = try parts.source.gather(from: first, bytesMax: logBytesMax)
+            var range = try parts.source.gather(from: first, bytesMax: logBytesMax)
+            let clock = parts.believedClock.flatMap { range.settleClock($0) }
             // A gap is as good as data: the cloud has to learn of it.
             let hasGaps =
                 range.lastLSN >= first
@@ -85,7 +87,7 @@ extension LaneUplink {
             let isNothing = range.batches.isEmpty && !hasGaps
             gathered = isNothing ? nil : range
             let lastLSN = isNothing ? nil : range.lastLSN
-            return upload.gathered(lastLSN: lastLSN, isFull: range.isFull, now: now)
+            return upload.gathered(lastLSN: lastLSN, isFull: range.isFull, clock: clock, now: now)
         } catch {
             return failed(UploadFailure(log: error, operation: "read log"))
         }
@@ -146,8 +148,9 @@ extension LaneUplink {
         range.batches = []
         // What was read before the plan may have been dropped before it.
         batches.removeAll { batch in gaps.contains { $0.firstLSN <= batch.lsn && $0.lastLSN >= batch.lsn } }
-        let (body, footer) = try builder.build(plan, batches: batches, gaps: gaps)
-        planned = PlannedObject(footer: footer, logBytes: logBytes, lostLSNs: lostLSNs)
+        var repair = TimeRepair(plan.clock)
+        let (body, footer) = try builder.build(plan, batches: batches, gaps: gaps, &repair)
+        planned = PlannedObject(footer: footer, logBytes: logBytes, lostLSNs: lostLSNs, repaired: repair.counts)
         return body
     }
 
@@ -262,6 +265,8 @@ extension LaneUplink {
             status.uploadedLogBytes += UInt64(object?.logBytes ?? 0)
             status.uploadedRecords += UInt64(object?.footer.recordCount ?? 0)
             status.lostLSNs &+= object?.lostLSNs ?? 0
+            status.redatedRecords += object?.repaired.moved ?? 0
+            status.undatedRecords += object?.repaired.marked ?? 0
             status.lastSuccess = now
             status.lastError = nil
             status.alarm = nil

@@ -12,6 +12,9 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
     public var permits: PutPermits
     /// Nil: uploads begin as soon as they can, as fast as they can.
     public var pacer: UplinkPacer<C>?
+    /// A believed reading of the clock of a start of the log; nil where the time was never known. Nil itself: times are no
+    /// business of this uplink.
+    public var believedClock: (@Sendable (UInt64) -> ClockReading?)?
     /// Told what the cloud says about the site, with each answer to an announcement.
     public var onDirectives: (@Sendable ([String: String]) -> Void)?
     /// Told when somebody else writes under this incarnation. Nil: an alarm is all there is.
@@ -24,9 +27,11 @@ public struct LaneUplinkComponents<C: Clock<Duration>>: Sendable {
     public init(
         source: any LaneSource, store: any ObjectStore, announcer: (any Announcer)?, permits: PutPermits, clock: C,
         random: @escaping @Sendable () -> UInt64, logger: Logger, pacer: UplinkPacer<C>? = nil,
+        believedClock: (@Sendable (UInt64) -> ClockReading?)? = nil,
         onDirectives: (@Sendable ([String: String]) -> Void)? = nil,
         onConflict: (@Sendable (UplinkConflict) -> Void)? = nil
     ) {
+        self.believedClock = believedClock
         self.onConflict = onConflict
         self.source = source
         self.store = store

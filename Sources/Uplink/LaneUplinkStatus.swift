@@ -32,6 +32,10 @@ public struct LaneUplinkStatus: Sendable, Equatable {
     public var failedAttempts: UInt64 = 0
     /// LSNs of uploaded ranges that the log could not read any more.
     public var lostLSNs: UInt64 = 0
+    /// Records whose times were moved, because the clock became known after they had come in.
+    public var redatedRecords: UInt64 = 0
+    /// Records that went up marked as without a time, because the clock was never known on that run of the machine, or not yet.
+    public var undatedRecords: UInt64 = 0
     /// Time since the uplink started.
     public var lastSuccess: Duration?
     /// The last failure that has not been followed by a success.

@@ -27,6 +27,7 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
         identity: UplinkIdentity, lanes: [Lane], store: any ObjectStore, announcer: (any Announcer)?,
         permitsMax: Int = 3, clock: C, random: @escaping @Sendable () -> UInt64, logger: Logger,
         pacer: UplinkPacer<C>? = nil,
+        believedClock: (@Sendable (UInt64) -> ClockReading?)? = nil,
         onDirectives: (@Sendable ([String: String]) -> Void)? = nil,
         onConflict: (@Sendable (UplinkConflict) -> Void)? = nil
     ) {
@@ -39,7 +40,9 @@ public final class Uplink<C: Clock<Duration>>: Sendable {
                 identity: identity, settings: lane.settings,
                 components: LaneUplinkComponents(
                     source: lane.source, store: store, announcer: announcer, permits: permits, clock: clock,
-                    random: random, logger: logger, pacer: pacer, onDirectives: onDirectives, onConflict: onConflict))
+                    random: random, logger: logger, pacer: pacer, believedClock: believedClock,
+                    onDirectives: onDirectives,
+                    onConflict: onConflict))
         }
     }
 

@@ -118,6 +118,7 @@ extension LaneConfiguration {
         partitionsMax * Checkpoint.partitionBytesMax + (producersMax + producersMax / 16 + 1)
             * Checkpoint.producerBytesMax
             + UploadLedger.openPlansMax * Checkpoint.openPlanBytes + 3 * Block.sizeBytes
+            + 4 + UploadLedger.clockPlansMax * Checkpoint.planClockBytes
             + GapLedger.encodedBytesMax(limitBytes: gapBytesMax)
     }
 

@@ -34,12 +34,44 @@ public struct UploadPlan: Sendable, Equatable, Hashable {
     public var sequence: UInt64
     public var firstLSN: UInt64
     public var lastLSN: UInt64
+    /// What is done about times that a doubtful clock gave; nil: nothing, they are right as far as anybody knows.
+    public var clock: PlanClock?
 
-    public init(sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64) {
+    public init(sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64, clock: PlanClock? = nil) {
         self.sequence = sequence
         self.firstLSN = firstLSN
         self.lastLSN = lastLSN
+        self.clock = clock
     }
+}
+
+/// What was known, when a plan was made, of the clock by which batches in it were stamped while nobody believed it. It is
+/// durable with the plan, so that the object comes out the same however often it is built.
+public struct PlanClock: Sendable, Equatable, Hashable {
+    /// Batches of this start of the log are meant, and no others.
+    public var bootEpoch: UInt64
+    /// A reading of the same clock that is believed; nil: there is none.
+    public var reading: ClockReading?
+
+    public init(bootEpoch: UInt64, reading: ClockReading?) {
+        self.bootEpoch = bootEpoch
+        self.reading = reading
+    }
+}
+
+/// The wall time and the time since the start of the machine at one moment.
+public struct ClockReading: Sendable, Equatable, Hashable {
+    /// Since 1970-01-01 UTC.
+    public var wallMs: Int64
+    public var monotonicNs: UInt64
+
+    public init(wallMs: Int64, monotonicNs: UInt64) {
+        self.wallMs = wallMs
+        self.monotonicNs = monotonicNs
+    }
+
+    /// Wall time less monotonic time: the same for every right reading on one run of the machine.
+    public var offsetMs: Int64 { wallMs &- Int64(clamping: monotonicNs / 1_000_000) }
 }
 
 /// Where the uplink goes on after a restart.

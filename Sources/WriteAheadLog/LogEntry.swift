@@ -11,6 +11,9 @@ public enum ClockQuality: UInt8, Sendable, CaseIterable {
     case synchronized = 2
     /// Set from a GNSS receiver with a position fix.
     case gnss = 3
+
+    /// Whether somebody who knows the time stands behind it.
+    public var isBelieved: Bool { rawValue >= ClockQuality.synchronized.rawValue }
 }
 
 /// One record batch on its way into a lane. The caller has validated it (`RecordBatch.validateOne`).
@@ -23,10 +26,13 @@ public struct LogEntry: Sendable {
     public var wallMs: Int64
     public var monotonicNs: UInt64
     public var clockQuality: ClockQuality
+    /// The times of all its records were counted from this very reading of the gateway's clocks, because their source gave
+    /// none: if the wall time turns out wrong, all of them are wrong by as much.
+    public var hasGatewayTimes: Bool
 
     public init(
         topic: String, partition: Int32, batch: ByteBuffer, header: RecordBatchHeader, wallMs: Int64,
-        monotonicNs: UInt64, clockQuality: ClockQuality
+        monotonicNs: UInt64, clockQuality: ClockQuality, hasGatewayTimes: Bool = false
     ) {
         self.topic = topic
         self.partition = partition
@@ -35,6 +41,7 @@ public struct LogEntry: Sendable {
         self.wallMs = wallMs
         self.monotonicNs = monotonicNs
         self.clockQuality = clockQuality
+        self.hasGatewayTimes = hasGatewayTimes
     }
 }
 
@@ -82,6 +89,8 @@ public struct StoredBatch: Sendable, Equatable {
     public var batch: ByteBuffer
     /// The start of the log that took it in; nil from `fetch`, and for what older programs wrote.
     public var bootEpoch: UInt64?
+    /// See ``LogEntry/hasGatewayTimes``.
+    public var hasGatewayTimes = false
 
     public var time: BatchTime {
         BatchTime(bootEpoch: bootEpoch, monotonicNs: monotonicNs, wallMs: wallMs, clockQuality: clockQuality)

@@ -66,17 +66,19 @@ struct SimulatedConsumer {
 /// Everything the ledger shows at the end, read from the store itself without any cache or fault.
 struct Delivery {
     private(set) var partitions: [Oracle.Place: [String]] = [:]
+    /// Records whose times were moved or given up.
+    private(set) var times: [String: Int] = [:]
 
     init(_ view: LedgerView, _ store: any ObjectStore) async throws {
         for topic in view.topics() {
             for partition in 0..<topic.partitionCount {
                 let place = Oracle.Place(topic: topic.name, partition: partition)
-                partitions[place] = try await Self.values(of: topic.id, place, view, store)
+                partitions[place] = try await values(of: topic.id, place, view, store)
             }
         }
     }
 
-    private static func values(
+    private mutating func values(
         of topicID: KafkaUUID, _ place: Oracle.Place, _ view: LedgerView, _ store: any ObjectStore
     ) async throws -> [String] {
         guard let facts = view.partition(topicID, place.partition) else { return [] }
@@ -99,7 +101,7 @@ struct Delivery {
         return values
     }
 
-    private static func records(in bytes: ByteBuffer, _ key: String) throws -> [String] {
+    private mutating func records(in bytes: ByteBuffer, _ key: String) throws -> [String] {
         var bytes = bytes
         var values: [String] = []
         while bytes.readableBytes > 0 {
@@ -109,7 +111,10 @@ struct Delivery {
             }
             _ = try RecordBatch.validateOne(batch)
             var reader = try RecordBatchReader(batch)
-            while let record = try reader.next() { values.append(record.text) }
+            while let record = try reader.next() {
+                try SimulatedTime.check(record, &times)
+                values.append(record.text)
+            }
         }
         return values
     }

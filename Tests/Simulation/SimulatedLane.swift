@@ -30,6 +30,7 @@ final class SimulatedLane: LaneSource {
 
     var durableLSN: UInt64 { core.withLock { $0.durableLSN } }
     var uploadState: UploadState { core.withLock { $0.uploadState } }
+    var bootEpoch: UInt64 { core.withLock { $0.bootEpoch } }
     var diskBytes: Int { core.withLock { $0.diskBytes } }
 
     /// Commits the entries; with a `cut` as the writer does under load, those from there on being staged while the ones

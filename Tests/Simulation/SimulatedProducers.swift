@@ -38,26 +38,31 @@ struct SimulatedProducer {
 
     var place: Oracle.Place { Oracle.Place(topic: topic, partition: partition) }
     var local: Oracle.Local { Oracle.Local(lane: lane, place: place) }
+    /// It gives no times: the gateway makes them.
+    var hasGatewayTimes: Bool { !isIdempotent }
     var isWaiting: Bool { !inFlight.isEmpty }
 
     /// What is not answered yet, again, and a few more batches.
     mutating func send(
-        new count: Int, nowMs: Int64, nowNs: UInt64, payloadBytesMax: Int, using random: inout SeededRandom
+        new count: Int, nowMs: Int64, skewMs: Int64, nowNs: UInt64, payloadBytesMax: Int,
+        using random: inout SeededRandom
     ) throws -> [LogEntry] {
         let limit = isIdempotent && isKnown ? Self.inFlightMax : 1
         for _ in 0..<count where inFlight.count < limit {
-            inFlight.append(try make(nowMs: nowMs, nowNs: nowNs, payloadBytesMax: payloadBytesMax, using: &random))
+            inFlight.append(
+                try make(nowMs: nowMs, skewMs: skewMs, nowNs: nowNs, payloadBytesMax: payloadBytesMax, using: &random))
         }
         return inFlight.map(\.entry)
     }
 
     private mutating func make(
-        nowMs: Int64, nowNs: UInt64, payloadBytesMax: Int, using random: inout SeededRandom
+        nowMs: Int64, skewMs: Int64, nowNs: UInt64, payloadBytesMax: Int, using random: inout SeededRandom
     ) throws -> Batch {
         let values = nextValue..<(nextValue + Int.random(in: 1...4, using: &random))
         nextValue = values.upperBound
         var builder = RecordBatchBuilder(
-            compression: random.chance(200) ? .zstd(level: 1) : .none, producerID: isIdempotent ? Int64(number) : -1,
+            compression: !hasGatewayTimes && random.chance(200) ? .zstd(level: 1) : .none,
+            producerID: isIdempotent ? Int64(number) : -1,
             producerEpoch: isIdempotent ? epoch : -1, baseSequence: isIdempotent ? nextSequence : -1)
         nextSequence += Int32(values.count)
         for value in values {
@@ -66,12 +71,12 @@ struct SimulatedProducer {
                 Record(
                     timestampMs: nowMs, offsetDelta: 0, key: ByteBuffer(string: "\(number)"),
                     value: ByteBuffer(string: "\(number):\(value):" + String(repeating: "x", count: padding)),
-                    headers: []))
+                    headers: hasGatewayTimes ? SimulatedTime.headers(nowMs: nowMs, skewMs: skewMs) : []))
         }
         let bytes = builder.finish()
         let entry = LogEntry(
             topic: topic, partition: partition, batch: bytes, header: try RecordBatch.validateOne(bytes), wallMs: nowMs,
-            monotonicNs: nowNs, clockQuality: .unknown)
+            monotonicNs: nowNs, clockQuality: skewMs == 0 ? .synchronized : .unknown, hasGatewayTimes: hasGatewayTimes)
         return Batch(values: values, entry: entry)
     }
 

@@ -34,6 +34,7 @@ struct SimulatedSite {
     /// Of the process as it runs; what it keeps survives in `pacerState`.
     private(set) var pacer: UplinkPacer<SimulatedClock>
     private let pacerState = SimulatedPacerState()
+    private let clockMemory = SimulatedClockMemory()
     private let conditions: Conditions
     private let surroundings: Surroundings
 
@@ -49,7 +50,7 @@ struct SimulatedSite {
             let disk = SimulatedDisk(
                 capacityBytes: conditions.capacitySegments.map { $0 * conditions.segmentSizeBytes } ?? .max)
             let log = try SimulatedLane(configuration, disk: disk, saltSeed: random.next())
-            let uplink = Self.uplink(log, settings, permits, pacer, surroundings)
+            let uplink = Self.uplink(log, settings, permits, pacer, surroundings, clockMemory)
             lanes.append(
                 Lane(configuration: configuration, settings: settings, disk: disk, log: log, uplink: uplink))
         }
@@ -62,6 +63,11 @@ struct SimulatedSite {
         for case .appended(let lsn, _) in outcomes {
             lanes[lane].appendedLSN = max(lanes[lane].appendedLSN, lsn)
         }
+    }
+
+    /// The wall clock is right now: so was, or will be, the monotonic one on this start.
+    func noteKnownTime() {
+        for lane in lanes { clockMemory.note(lane.log.bootEpoch, of: lane.configuration.name) }
     }
 
     /// Power goes off inside one of the next operations of a lane's disk.
@@ -122,7 +128,7 @@ struct SimulatedSite {
             let lane = lanes[place]
             let log = try SimulatedLane(lane.configuration, disk: lane.disk, saltSeed: random.next())
             lanes[place].log = log
-            lanes[place].uplink = Self.uplink(log, lane.settings, permits, pacer, surroundings)
+            lanes[place].uplink = Self.uplink(log, lane.settings, permits, pacer, surroundings, clockMemory)
         }
     }
 
@@ -155,7 +161,7 @@ struct SimulatedSite {
 
     private static func uplink(
         _ log: SimulatedLane, _ settings: LaneUplinkSettings, _ permits: PutPermits,
-        _ pacer: UplinkPacer<SimulatedClock>, _ around: Surroundings
+        _ pacer: UplinkPacer<SimulatedClock>, _ around: Surroundings, _ clockMemory: SimulatedClockMemory
     ) -> LaneUplink<SimulatedClock> {
         guard let identity = UplinkIdentity(site: site, incarnation: incarnation) else {
             preconditionFailure("the site's name is not a name")
@@ -169,7 +175,8 @@ struct SimulatedSite {
                     try await link.carry(announcement)
                 },
                 permits: permits, clock: around.clock, random: { random.next() },
-                logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, pacer: pacer))
+                logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, pacer: pacer,
+                believedClock: { clockMemory.reading(ofBoot: $0, of: log.laneName) }))
     }
 
     /// A cap in some lives; a clock that is unknown, or jumps, in all.

@@ -72,6 +72,7 @@ struct SimulatedWorld {
         let delivery = try await Delivery(cloud.ledger.view, durableStore)
         note("objects", digest())
         tally["simulated minutes", default: 0] += Int(clock.milliseconds / 60_000)
+        tally.merge(delivery.times) { $0 + $1 }
         let gaps = try Gaps(cloud.ledger.view)
         for (reason, count) in gaps.countByReason { tally["gap: \(reason)", default: 0] += count }
         note("gaps", gaps.description)
@@ -124,12 +125,14 @@ struct SimulatedWorld {
     ) throws -> (chosen: [Int], entries: [LogEntry], counts: [Int]) {
         let chosen = producers.indices.filter { producers[$0].lane == lane }.shuffled(using: &random)
             .prefix(Int.random(in: 1...3, using: &random))
-        let nowMs = 1_700_000_000_000 + clock.milliseconds + wallSkewMs
+        let nowMs = SimulatedTime.beginMs + clock.milliseconds + wallSkewMs
+        if wallSkewMs == 0 { site.noteKnownTime() }
         var entries: [LogEntry] = []
         var counts: [Int] = []
         for index in chosen {
             let sent = try producers[index].send(
-                new: Int.random(in: new, using: &random), nowMs: nowMs, nowNs: UInt64(clock.milliseconds) * 1_000_000,
+                new: Int.random(in: new, using: &random), nowMs: nowMs, skewMs: wallSkewMs,
+                nowNs: UInt64(clock.milliseconds) * 1_000_000,
                 payloadBytesMax: conditions.payloadBytesMax,
                 using: &random)
             entries += sent

@@ -55,6 +55,7 @@ struct SimulationTests {
         for event in [
             "appended", "duplicate", "quota", "full", "failed", "power cut", "kill", "takeover", "store down",
             "overlapped", "abandoned", "paused", "resumed", "gap: quotaBytes", "gap: quotaAge", "gap: diskFull",
+            "redated", "undated",
         ] {
             #expect(tally[event] ?? 0 > 0, "no \(event) in \(Self.seeds.count) seeds")
         }

@@ -33,7 +33,16 @@ final class TestLane: ByteCountingLaneSource {
     /// The next `times` calls of `operation` (`read`, `plan`, `uploaded`) throw.
     func fail(_ operation: String, times: Int) { state.withLock { $0.failures[operation] = times } }
 
-    func append(_ batch: ByteBuffer, topic: String, partition: Int32 = 0, skipOffsets: Int64 = 0) throws {
+    /// By which clock a batch is stamped; nil epoch: the batch is a client's.
+    struct Stamp {
+        var reading: ClockReading
+        var quality: ClockQuality
+        var bootEpoch: UInt64?
+    }
+
+    func append(
+        _ batch: ByteBuffer, topic: String, partition: Int32 = 0, skipOffsets: Int64 = 0, stamp: Stamp? = nil
+    ) throws {
         let header = try RecordBatchHeader(reading: batch, at: batch.readerIndex)
         let (lsn, listeners) = state.withLock { state in
             let offset = state.nextOffsets["\(topic)/\(partition)", default: 0] + skipOffsets
@@ -42,8 +51,9 @@ final class TestLane: ByteCountingLaneSource {
             state.frames.append(
                 StoredBatch(
                     lsn: lsn, topic: topic, partition: partition, baseOffset: offset,
-                    wallMs: 1_700_000_000_000 + Int64(lsn), monotonicNs: lsn, clockQuality: .gnss, header: header,
-                    batch: batch))
+                    wallMs: stamp?.reading.wallMs ?? 1_700_000_000_000 + Int64(lsn),
+                    monotonicNs: stamp?.reading.monotonicNs ?? lsn, clockQuality: stamp?.quality ?? .gnss,
+                    header: header, batch: batch, bootEpoch: stamp?.bootEpoch, hasGatewayTimes: stamp != nil))
             state.bytes += UInt64(batch.readableBytes)
             return (lsn, state.listeners)
         }

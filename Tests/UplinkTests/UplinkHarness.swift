@@ -32,10 +32,12 @@ final class Harness {
         let clock = clock
         faulty = FaultyStore(memory, script) { try await clock.sleep(for: $0) }
         self.settings = settings
-        uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: 0)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, clocks, seed: 0)
     }
 
     private(set) var pacer: UplinkPacer<ManualClock>?
+    /// What is believed of the clock of each start.
+    let clocks = KnownClocks()
 
     /// Starts the process again, its uploads paced by this.
     func pace(_ pacer: UplinkPacer<ManualClock>) {
@@ -46,7 +48,7 @@ final class Harness {
     /// The process is killed and started again: all that is left is the lane and the store.
     func restart() {
         seed += 1
-        uplink = Self.make(lane, around(faulty), cloud, clock, settings, seed: seed, pacer: pacer)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, clocks, seed: seed, pacer: pacer)
     }
 
     /// Takes steps, and sleeps when told to, until there is nothing left to do or `stepsMax` steps were taken.
@@ -78,7 +80,7 @@ final class Harness {
 
     private static func make(
         _ lane: TestLane, _ store: any ObjectStore, _ cloud: TestCloud, _ clock: ManualClock,
-        _ settings: LaneUplinkSettings, seed: UInt64, pacer: UplinkPacer<ManualClock>? = nil
+        _ settings: LaneUplinkSettings, _ clocks: KnownClocks, seed: UInt64, pacer: UplinkPacer<ManualClock>? = nil
     ) -> LaneUplink<ManualClock> {
         let random = Mutex(SeededRandom(seed: seed))
         var logger = Logger(label: "test")
@@ -88,7 +90,8 @@ final class Harness {
             identity: identity, settings: settings,
             components: LaneUplinkComponents(
                 source: lane, store: store, announcer: cloud, permits: PutPermits(), clock: clock,
-                random: { random.withLock { $0.next() } }, logger: logger, pacer: pacer))
+                random: { random.withLock { $0.next() } }, logger: logger, pacer: pacer,
+                believedClock: { clocks.reading(ofBoot: $0) }))
     }
 
     /// Every object in the store is whole, their sequences and ranges follow each other, and their records are exactly
@@ -124,6 +127,18 @@ final class Harness {
         }
         #expect(found == expected, sourceLocation: sourceLocation)
     }
+}
+
+/// What a gateway knows of its clocks, for the uplink to ask.
+final class KnownClocks: Sendable {
+    private let readings = Mutex<[UInt64: ClockReading]>([:])
+
+    subscript(epoch: UInt64) -> ClockReading? {
+        get { readings.withLock { $0[epoch] } }
+        set { readings.withLock { $0[epoch] = newValue } }
+    }
+
+    func reading(ofBoot epoch: UInt64) -> ClockReading? { self[epoch] }
 }
 
 extension LaneUplinkSettings {

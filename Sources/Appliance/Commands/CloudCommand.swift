@@ -31,8 +31,7 @@ struct ServeCloudCommand: AsyncParsableCommand {
         }
         var services: [any Service] = [role]
         if let http = settings.http {
-            services.append(
-                ConsoleServer(host: http.host, port: http.port, content: CloudConsole.content(role), logger: logger))
+            services.append(try CloudConsole.server(role, at: http, logger: logger))
         }
         services.append(HealthWatch.of(role, logger: logger))
         try await RoleRunner.run(services, logger: logger)

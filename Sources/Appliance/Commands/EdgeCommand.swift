@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import Edge
 import FoundationEssentials
 import Logging
 import ObjectStore
@@ -17,9 +18,10 @@ struct EdgeCommand: AsyncParsableCommand {
         try SettingsOptions.finish(reader)
         let logger = RoleRunner.logger(settings.log, label: "edge")
         let role: EdgeRole
+        let clock = SystemWallClock()
         do {
             role = try await EdgeRole.open(
-                settings, store: try Self.store(settings, logger), announcer: nil, logger: logger)
+                settings, store: try Self.store(settings, clock, logger), announcer: nil, clock: clock, logger: logger)
         } catch {
             throw Complaint.say("\(settings.dataDirectory): \(error)", Complaint.unavailable)
         }
@@ -36,15 +38,18 @@ struct EdgeCommand: AsyncParsableCommand {
         try await RoleRunner.run(services, logger: logger)
     }
 
-    private static func store(_ settings: EdgeSettings, _ logger: Logger) throws -> OpenedStore? {
+    private static func store(
+        _ settings: EdgeSettings, _ clock: SystemWallClock, _ logger: Logger
+    ) throws -> OpenedStore? {
         guard let store = settings.store else { return nil }
         guard let ahead = settings.presignAhead, case .s3(let s3) = store else {
             return try OpenedStore(
                 store, progressTimeout: settings.uplink.pacing.progressTimeout,
-                journal: MultipartJournalFile(path: settings.dataDirectory + "/uploads.json"))
+                journal: MultipartJournalFile(path: settings.dataDirectory + "/uploads.json"), clock: clock)
         }
         try FileManager.default.createDirectory(atPath: settings.dataDirectory, withIntermediateDirectories: true)
         let grants = GrantKeeper(directory: settings.dataDirectory, ahead: ahead, logger: logger)
-        return try OpenedStore(s3, grants: grants, progressTimeout: settings.uplink.pacing.progressTimeout)
+        return try OpenedStore(
+            s3, grants: grants, progressTimeout: settings.uplink.pacing.progressTimeout, clock: clock)
     }
 }

@@ -8,6 +8,7 @@ struct GapsCommand: AsyncParsableCommand {
         abstract: "Shows what sites had acknowledged and gave up: which records are missing where, and why.")
 
     @Option(help: "Console of a cloud node (http.listen).") var cloud = "http://127.0.0.1:9644"
+    @OptionGroup var tls: TLSOptions
     @Option(help: "Only this site.") var site: String?
     @Option(help: "Only this lane.") var lane: String?
     @Flag(help: "The node's answer as JSON.") var json = false
@@ -38,7 +39,8 @@ struct GapsCommand: AsyncParsableCommand {
         let answer: ConsoleClient.Answer
         do {
             answer = try await ConsoleClient.ask(
-                cloud, "/v1/gaps" + (parts.percentEncodedQuery.map { "?" + $0 } ?? ""), bytesMax: Self.answerBytesMax)
+                cloud, "/v1/gaps" + (parts.percentEncodedQuery.map { "?" + $0 } ?? ""), bytesMax: Self.answerBytesMax,
+                tls: tls.client)
         } catch {
             throw Complaint.say("\(cloud): \(error)", Complaint.unavailable)
         }

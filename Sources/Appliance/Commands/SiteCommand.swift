@@ -16,8 +16,12 @@ struct SiteCommand: AsyncParsableCommand {
         @Option(help: "HTTP address of a cloud node.") var cloud = "http://127.0.0.1:9644"
         @Option(help: "Its http.admin-token; better in CAIRN_HTTP_ADMIN_TOKEN than here.") var token: String?
 
+        @OptionGroup var tls: TLSOptions
+
         var client: SiteClient {
-            SiteClient(node: cloud, token: token ?? ProcessInfo.processInfo.environment["CAIRN_HTTP_ADMIN_TOKEN"])
+            SiteClient(
+                node: cloud, token: token ?? ProcessInfo.processInfo.environment["CAIRN_HTTP_ADMIN_TOKEN"],
+                tls: tls.client)
         }
 
         func order(_ order: SiteOrder) async throws -> SiteOrderReply {
@@ -43,7 +47,8 @@ struct SiteCommand: AsyncParsableCommand {
                 throw Complaint.say("the node did not say where objects are", Complaint.unavailable)
             }
             let text = ProvisioningBundle(
-                site: reply.site, key: key, announce: announce.isEmpty ? reply.announce ?? [] : announce, store: store,
+                site: reply.site, key: key, announce: announce.isEmpty ? reply.announce ?? [] : announce,
+                authorities: reply.announceAuthorities, store: store,
                 accessKey: accessKey, secretKey: secretKey, dataDirectory: dataDir, topics: topics
             ).yaml
             guard path != "-" else { return FileHandleLine.write(text, to: 1) }

@@ -22,8 +22,7 @@ struct UpCommand: AsyncParsableCommand {
         let watch = HealthWatch.of(edge, health, logger: logger)
         var services: [any Service] = [cloud, edge]
         if let http = settings.cloud.http {
-            services.append(
-                ConsoleServer(host: http.host, port: http.port, content: CloudConsole.content(cloud), logger: logger))
+            services.append(try CloudConsole.server(cloud, at: http, logger: logger))
         }
         if let http = settings.edge.http {
             services.append(

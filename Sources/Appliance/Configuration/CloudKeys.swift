@@ -8,6 +8,14 @@ enum CloudKeys {
         SettingKey("node-id", .count(0...1_000_000), "1", "Number of this node, as Kafka clients see it."),
         SettingKey("http.listen", .address, "127.0.0.1:9644", "Announcements, status page, /health and /metrics."),
         SettingKey(
+            "http.tls-certificate", .text, "",
+            "Certificate and chain, a PEM file: http.listen speaks TLS. A changed file is used within 5 s. Empty: plain HTTP."
+        ),
+        SettingKey("http.tls-key", .secret, "", "Its private key, a PEM file."),
+        SettingKey(
+            "http.tls-client-ca", .text, "",
+            "Authorities of clients' certificates, a PEM file: who has none of theirs is refused. Empty: any client."),
+        SettingKey(
             "http.admin-token", .secret, "",
             "Needed to administer sites over http.listen. Empty: only connections from this machine may."),
     ]
@@ -23,6 +31,9 @@ enum CloudKeys {
         SettingKey(
             "sites.announce", .list, "",
             "What provisioning bundles tell gateways: http://HOST:PORT or https://HOST:PORT of cloud nodes."),
+        SettingKey(
+            "sites.announce-ca", .text, "",
+            "Authorities of these addresses, a PEM file: goes into provisioning bundles, as store.tls-ca does."),
         SettingKey(
             "sites.presign-valid", .duration, "7d",
             "How long URLs for gateways without keys are good; S3 allows 7 days, temporary credentials less."),

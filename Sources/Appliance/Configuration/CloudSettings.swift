@@ -1,4 +1,5 @@
 import Cloud
+import TransportTLS
 
 /// The settings of a cloud node, read and checked: plain values.
 struct CloudSettings: Sendable {
@@ -34,6 +35,10 @@ struct CloudSettings: Sendable {
     var sitesAnnounce: [String]
     var presignValid: Duration
     var adminToken: String?
+    /// Nil: plain HTTP.
+    var tls: ServerTLS?
+    /// PEM; nil: gateways trust what their system trusts.
+    var announceAuthorities: String?
     var store: StoreSettings?
     var encryption: EncryptionSettings
     var log: LogSettings
@@ -75,6 +80,8 @@ struct CloudSettings: Sendable {
             reader.refuse(prefix + "sites.presign-valid", "10s to 7d")
         }
         adminToken = reader.optionalText(prefix + "http.admin-token")
+        tls = ServerTLS(reader, prefix: prefix + "http.")
+        announceAuthorities = reader.pem(prefix + "sites.announce-ca")
         store = prefix.isEmpty ? StoreSettings(reader, required: true) : nil
         encryption = EncryptionSettings(reader)
         log = LogSettings(reader)
@@ -103,6 +110,7 @@ enum StoreSettings: Sendable {
         var accessKey: String
         var secretKey: String
         var sessionToken: String?
+        var tls: ClientTLS
     }
 
     case directory(path: String)
@@ -140,6 +148,10 @@ extension StoreSettings.S3 {
         accessKey = reader.text("store.access-key")
         secretKey = reader.text("store.secret-key")
         sessionToken = reader.optionalText("store.session-token")
+        tls = ClientTLS(reader, prefix: "store.")
+        if tls.isUsed, endpoint.hasPrefix("http://") {
+            reader.refuse("store.endpoint", "'\(endpoint)': store.tls-… needs https://")
+        }
         for (name, value) in [("store.access-key", accessKey), ("store.secret-key", secretKey)]
         where value.isEmpty && needsKeys {
             reader.refuse(name, "is required for an s3:// store")

@@ -60,7 +60,12 @@ enum EdgeKeys {
         return [
             SettingKey(
                 "lanes.\(name).topics", .list, topics,
-                "Topics of this lane: exact names, or prefix*. The longest match wins; * is the lane of all others."),
+                "Topics of this lane: names, with * and ? anywhere. The most special match wins; * is the lane of all others."
+            ),
+            SettingKey(
+                "lanes.\(name).sources", .list, "",
+                "Sources of this lane, before topics: ntrip:MOUNT, tcp:ID, udp:ID, kafka:CLIENT-ID, with * and ? anywhere."
+            ),
             SettingKey("lanes.\(name).window", .duration, window, "Group commit at most every so often under load."),
             SettingKey(
                 "lanes.\(name).quota", .size((8 << 20)...(1 << 44)), "4GiB",
@@ -109,6 +114,16 @@ enum EdgeKeys {
         SettingKey(
             "uplink.announce", .list, "", "Cloud nodes to tell of new objects: http://HOST:PORT, tried in turn."),
         SettingKey(
+            "uplink.tls-ca", .text, "",
+            "Authorities that sign the cloud nodes' certificates: a PEM file, or PEM. Empty: those the system trusts."),
+        SettingKey(
+            "uplink.tls-certificate", .text, "", "Shown to cloud nodes that ask for one: a PEM file, or PEM."),
+        SettingKey("uplink.tls-key", .secret, "", "Its private key: a PEM file, or PEM."),
+        SettingKey(
+            "uplink.tls-dates", .choice(["system", "known", "ignore-unknown"]), "system",
+            "Dates of certificates are judged by the system's clock; known: by the newest time that has certainly passed, and ignore-unknown: not at all, while that clock cannot be right. Both need tls-ca."
+        ),
+        SettingKey(
             "uplink.site-key", .secret, "",
             "Signs announcements in the name of the site; 'cairn site add' gives it. Replies must then be signed too."),
     ]
@@ -129,6 +144,15 @@ enum CommonKeys {
             "store.url", .text, "", "Where objects live: dir:/path or s3://bucket or s3://bucket/prefix. Required."),
         SettingKey("store.endpoint", .text, "", "URL of the S3 server; empty: AWS in store.region."),
         SettingKey("store.region", .text, "us-east-1", "Region that requests are signed for."),
+        SettingKey(
+            "store.tls-ca", .text, "",
+            "Authorities that sign the S3 server's certificate: a PEM file, or PEM. Empty: those the system trusts."),
+        SettingKey("store.tls-certificate", .text, "", "Shown to an S3 server that asks for one: a PEM file, or PEM."),
+        SettingKey("store.tls-key", .secret, "", "Its private key: a PEM file, or PEM."),
+        SettingKey(
+            "store.tls-dates", .choice(["system", "known", "ignore-unknown"]), "system",
+            "Dates of certificates are judged by the system's clock; known: by the newest time that has certainly passed, and ignore-unknown: not at all, while that clock cannot be right. Both need tls-ca."
+        ),
         SettingKey("store.path-style", .flag, "false", "Bucket in the path instead of the host name."),
         SettingKey("store.access-key", .text, "", "S3 access key id."),
         SettingKey("store.secret-key", .secret, "", "S3 secret access key; better in the environment than here."),

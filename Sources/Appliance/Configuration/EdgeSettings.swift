@@ -1,4 +1,6 @@
+import Edge
 import SiteAuthority
+import TransportTLS
 
 /// The settings of a gateway, read and checked: plain values.
 struct EdgeSettings: Sendable {
@@ -210,6 +212,7 @@ struct StreamSettings: Sendable, Equatable {
 struct LaneSettings: Sendable {
     var name: String
     var topics: [String]
+    var sources: [String]
     var window: Duration
     var quotaBytes: Int
     var flush: Duration
@@ -221,6 +224,7 @@ struct LaneSettings: Sendable {
     init(_ reader: SettingsReader, name: String, prefix: String) {
         self.name = name
         topics = reader.list(prefix + "topics")
+        sources = reader.list(prefix + "sources")
         window = reader.duration(prefix + "window")
         quotaBytes = reader.size(prefix + "quota")
         flush = reader.duration(prefix + "flush")
@@ -231,8 +235,17 @@ struct LaneSettings: Sendable {
         if maxAge != nil, !dropsOldest {
             reader.refuse(prefix + "max-age", "needs full: drop-oldest, because a lane that rejects gives nothing up")
         }
-        for pattern in topics where pattern.dropLast().contains("*") {
-            reader.refuse(prefix + "topics", "'\(pattern)': a * may stand at the end only")
+        for pattern in topics where (try? TopicPattern(pattern)) == nil {
+            reader.refuse(
+                prefix + "topics",
+                "'\(pattern)': expected letters, digits, '.', '_' and '-' of a topic, * and ?; in a row every ? before one *"
+            )
+        }
+        for pattern in sources where (try? SourcePattern(pattern)) == nil {
+            reader.refuse(
+                prefix + "sources",
+                "'\(pattern)': expected ntrip:, tcp:, udp: or kafka: and a name, * and ?; in a row every ? before one *"
+            )
         }
     }
 }
@@ -263,6 +276,7 @@ struct UplinkSettings: Sendable {
     var concurrency: Int
     var announce: [String]
     var siteKey: SiteKey?
+    var tls: ClientTLS
     var pacing: UplinkPacingSettings
 
     init(_ reader: SettingsReader, prefix: String) {
@@ -271,12 +285,16 @@ struct UplinkSettings: Sendable {
         objectBytes = reader.size(prefix + "object-bytes")
         concurrency = reader.count(prefix + "concurrency")
         announce = reader.list(prefix + "announce")
+        tls = ClientTLS(reader, prefix: prefix)
         if let text = reader.optionalText(prefix + "site-key") {
             siteKey = SiteKey(text)
             if siteKey == nil { reader.refuse(prefix + "site-key", "expected GENERATION:64 hexadecimal digits") }
         }
         for url in announce where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
             reader.refuse(prefix + "announce", "'\(url)': expected http://HOST:PORT or https://HOST:PORT")
+        }
+        for url in announce where url.hasPrefix("http://") && tls.isUsed {
+            reader.refuse(prefix + "announce", "'\(url)': \(prefix)tls-… needs https://")
         }
     }
 }

@@ -27,19 +27,29 @@ extension LaneSettings {
 
     /// A pattern stands in one lane, and there is a lane for topics that no other pattern matches.
     static func check(_ lanes: [LaneSettings], _ reader: SettingsReader, prefix: String) {
+        let owners = owners(lanes, \.topics, reader, prefix: prefix, "topics")
+        _ = self.owners(lanes, \.sources, reader, prefix: prefix, "sources")
+        guard !lanes.isEmpty, owners["*"] == nil, !lanes.contains(where: { $0.name == "standard" }) else { return }
+        reader.refuse(
+            prefix + "lanes.names", "one lane must have the topic pattern *, for topics that no other lane names")
+    }
+
+    /// Which lane has a pattern; one that stands twice is noted.
+    private static func owners(
+        _ lanes: [LaneSettings], _ patterns: KeyPath<LaneSettings, [String]>, _ reader: SettingsReader, prefix: String,
+        _ name: String
+    ) -> [String: String] {
         var owners: [String: String] = [:]
         for lane in lanes {
-            for pattern in lane.topics {
-                let setting = prefix + "lanes.\(lane.name).topics"
+            for pattern in lane[keyPath: patterns] {
                 if let owner = owners[pattern] {
-                    reader.refuse(setting, "'\(pattern)' can never match: lane \(owner) has it")
+                    reader.refuse(
+                        prefix + "lanes.\(lane.name).\(name)", "'\(pattern)' can never match: lane \(owner) has it")
                 }
                 owners[pattern] = owners[pattern] ?? lane.name
             }
         }
-        guard !lanes.isEmpty, owners["*"] == nil, !lanes.contains(where: { $0.name == "standard" }) else { return }
-        reader.refuse(
-            prefix + "lanes.names", "one lane must have the topic pattern *, for topics that no other lane names")
+        return owners
     }
 
     /// `wal.segment`, or what a small quota has room for eight of, in whole erase blocks: a lane that gives up its oldest data

@@ -104,7 +104,7 @@ struct CloudAnnounce {
             switch error.kind {
             case .contested: 409
             case .refused: error.status ?? 400
-            case .unreachable, .busy, .badReply, .challenged: 503
+            case .unreachable, .untrusted, .busy, .badReply, .challenged: 503
             }
         return Self.failure(status, error.detail, key)
     }

@@ -1,10 +1,23 @@
 import Cloud
 import Console
 import Ledger
+import Logging
 import ObjectStore
+import TransportTLS
 
 /// Page, metrics and health of a cloud node.
 enum CloudConsole {
+    /// Throws for certificates that cannot be used.
+    static func server(_ role: CloudRole, at http: HostPort, logger: Logger) throws -> ConsoleServer {
+        let tls = try role.settings.tls.map { tls in
+            try ConsoleTLS {
+                let (configuration, bytes) = try tls.read()
+                return ConsoleTLS.Material(configuration: configuration, bytes: bytes)
+            }
+        }
+        return ConsoleServer(host: http.host, port: http.port, content: content(role), tls: tls, logger: logger)
+    }
+
     static func content(_ role: CloudRole) -> ConsoleContent {
         ConsoleContent(
             page: { page(role.broker.status()) },

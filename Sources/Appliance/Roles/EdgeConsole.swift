@@ -193,6 +193,16 @@ enum EdgeConsole {
                     value: Double(lane.uploadedObjectBytes)))
             metrics.append(
                 Metric(
+                    "cairn_uplink_redated_records_total", .counter,
+                    "Records whose times were moved, the clock having become known after they came in.",
+                    labels: labels, value: Double(lane.redatedRecords)))
+            metrics.append(
+                Metric(
+                    "cairn_uplink_undated_records_total", .counter,
+                    "Records marked cairn-clock: unknown, the clock not having been known.",
+                    labels: labels, value: Double(lane.undatedRecords)))
+            metrics.append(
+                Metric(
                     "cairn_uplink_failures_total", .counter, "Attempts that failed.", labels: labels,
                     value: Double(lane.failedAttempts)))
         }

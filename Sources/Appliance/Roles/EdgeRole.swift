@@ -35,11 +35,12 @@ final class EdgeRole: Service {
     /// Recovers the lanes; blocks while it does. Binds nothing yet.
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
     static func open(
-        _ settings: EdgeSettings, store: OpenedStore?, announcer: (any Announcer)?, logger: Logger
+        _ settings: EdgeSettings, store: OpenedStore?, announcer: (any Announcer)?,
+        clock: any WallClock = SystemWallClock(), logger: Logger
     ) async throws -> EdgeRole {
         let keys = try settings.encryption.keys()
         let gateway = try EdgeGateway(
-            try settings.gateway(), sealing: settings.encryption.sealing(keys),
+            try settings.gateway(), clock: clock, sealing: settings.encryption.sealing(keys),
             group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
         if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }
@@ -78,7 +79,8 @@ final class EdgeRole: Service {
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
     func run() async throws {
         let intakes = IntakeListeners.make(
-            settings, sink: gateway.sink, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            settings, sink: gateway.sink, clock: gateway.clock, group: MultiThreadedEventLoopGroup.singleton,
+            logger: logger)
         do {
             try await gateway.start(intakes: intakes)
         } catch {
@@ -198,9 +200,10 @@ final class EdgeRole: Service {
 
 extension EdgeSettings {
     fileprivate func gateway() throws -> EdgeConfiguration {
-        let routes = lanes.flatMap { lane in lane.topics.map { (lane: lane.name, topic: $0) } }
-            .sorted { first, second in first.topic.specificity > second.topic.specificity }
-            .filter { $0.topic != "*" }
+        let routes = try Self.ranked(lanes, \.topics) { try TopicPattern($0) }
+            .filter { $0.pattern.description != "*" }.map { LaneRoute($0.pattern, lane: $0.lane) }
+        let sources = try Self.ranked(lanes, \.sources) { try SourcePattern($0) }
+            .map { SourceRoute($0.pattern, lane: $0.lane) }
         let fallback = lanes.first { $0.topics.contains("*") }?.name ?? "standard"
         let router = try LaneRouter(
             lanes: lanes.map { lane in
@@ -210,7 +213,7 @@ extension EdgeSettings {
                     retentionBytes: lane.retainBytes, fullPolicy: lane.dropsOldest ? .dropOldest : .reject,
                     quotaAge: lane.maxAge)
             },
-            routes: try routes.map { LaneRoute(try TopicPattern($0.topic), lane: $0.lane) }, fallback: fallback)
+            routes: routes, sources: sources, fallback: fallback)
         var configuration = EdgeConfiguration(root: dataDirectory, router: router, kafkaListener: nil)
         configuration.eraseBlockBytes = wal.eraseBlockBytes
         configuration.scrub.bytesPerSecond = wal.scrubBytesPerSecond
@@ -233,7 +236,26 @@ extension EdgeSettings {
     }
 }
 
-extension String {
-    /// Exact names before patterns, longer patterns before shorter ones.
-    fileprivate var specificity: Int { hasSuffix("*") ? utf8.count : 1000 + utf8.count }
+extension EdgeSettings {
+    /// Patterns of all lanes, the most special first, those of more urgent lanes before their equals.
+    fileprivate static func ranked<Pattern: RankedPattern>(
+        _ lanes: [Appliance.LaneSettings], _ patterns: KeyPath<Appliance.LaneSettings, [String]>,
+        _ make: (String) throws -> Pattern
+    ) rethrows -> [(pattern: Pattern, lane: String)] {
+        try lanes.enumerated().flatMap { place, lane in
+            try lane[keyPath: patterns].map { (place: place, pattern: try make($0), lane: lane.name) }
+        }
+        .sorted { first, second in
+            let (one, other) = (first.pattern.pattern.rank, second.pattern.pattern.rank)
+            return one == other ? first.place < second.place : one > other
+        }
+        .map { ($0.pattern, $0.lane) }
+    }
 }
+
+private protocol RankedPattern {
+    var pattern: NamePattern { get }
+}
+
+extension TopicPattern: RankedPattern {}
+extension SourcePattern: RankedPattern {}

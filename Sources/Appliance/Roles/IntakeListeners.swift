@@ -5,9 +5,10 @@ import NIOCore
 /// The intake listeners that the settings ask for.
 enum IntakeListeners {
     static func make(
-        _ settings: EdgeSettings, sink: any TerminalSink, group: any EventLoopGroup, logger: Logger
+        _ settings: EdgeSettings, sink: any TerminalSink, clock: any WallClock, group: any EventLoopGroup,
+        logger: Logger
     ) -> [any IntakeListener] {
-        let world = IntakeWorld(nowMs: { wallMilliseconds() })
+        let world = IntakeWorld(clock: clock)
         var listeners: [any IntakeListener] = []
         if let ntrip = settings.ntrip {
             listeners.append(

@@ -1,9 +1,11 @@
 import AsyncHTTPClient
+import Edge
 import Logging
 import NIOCore
 import ObjectStore
 import ServiceLifecycle
 import Synchronization
+import TransportTLS
 
 /// The object store of a node: opened at once, so that a node starts without it, probed when it can be reached, and from
 /// then on used as the probe found it. All keys stand under the prefix of `store.url`.
@@ -20,7 +22,8 @@ final class OpenedStore: ObjectStore {
     ///   - progressTimeout: nil keeps the store's default.
     ///   - journal: where uploads in parts are remembered; nil aborts those that fail.
     init(
-        _ settings: StoreSettings, progressTimeout: Duration? = nil, journal: (any MultipartJournal)? = nil
+        _ settings: StoreSettings, progressTimeout: Duration? = nil, journal: (any MultipartJournal)? = nil,
+        clock: any Edge.WallClock = SystemWallClock()
     ) throws {
         canBeProbed = true
         grants = nil
@@ -43,7 +46,7 @@ final class OpenedStore: ObjectStore {
                 pathStyle: s3.pathStyle)
             configuration.connectionsMax = 32
             if let progressTimeout { configuration.progressTimeout = progressTimeout }
-            let client = S3Store.makeHTTPClient(configuration)
+            let client = try Self.client(configuration, s3, clock)
             do {
                 current = Mutex(try S3Store(configuration: configuration, httpClient: client, journal: journal))
             } catch {
@@ -57,13 +60,13 @@ final class OpenedStore: ObjectStore {
     }
 
     /// Without keys: what may be done comes from `grants`.
-    init(_ s3: StoreSettings.S3, grants: GrantKeeper, progressTimeout: Duration) throws {
+    init(_ s3: StoreSettings.S3, grants: GrantKeeper, progressTimeout: Duration, clock: any Edge.WallClock) throws {
         self.grants = grants
         var configuration = S3Configuration(
             endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region, credentials: nil, pathStyle: s3.pathStyle)
         configuration.progressTimeout = progressTimeout
         configuration.connectionsMax = 32
-        let client = S3Store.makeHTTPClient(configuration)
+        let client = try Self.client(configuration, s3, clock)
         do {
             current = Mutex(
                 try PresignedStore(configuration: configuration, httpClient: client, permissions: grants.permissions))
@@ -76,6 +79,15 @@ final class OpenedStore: ObjectStore {
         prefix = ""
         description = "s3://\(s3.bucket)/\(s3.prefix) at \(s3.endpoint), by presigned URLs"
         canBeProbed = false
+    }
+
+    private static func client(
+        _ configuration: S3Configuration, _ s3: StoreSettings.S3, _ clock: any Edge.WallClock
+    ) throws -> HTTPClient {
+        let host = s3.endpoint.host.map { s3.pathStyle ? $0 : s3.bucket + "." + $0 }
+        return S3Store.makeHTTPClient(
+            configuration, tls: try s3.tls.configuration(),
+            check: try s3.tls.check(hosts: [host].compactMap { $0 }, now: { clock.certificateTime }))
     }
 
     /// Nil where the store is not S3.

@@ -8,6 +8,7 @@ import ObjectStore
 import SharedObject
 import SiteAuthority
 import Synchronization
+import TransportTLS
 import Uplink
 import WriteAheadLog
 
@@ -78,7 +79,9 @@ final class UplinkRunner: Sendable {
         directives = DirectiveKeeper(
             settings, topics: gateway.topics, logger: logger, onBandwidth: { pacer.order(bytesPerSecond: $0) })
         let box = RunnerBox()
-        client = announcer == nil && !settings.uplink.announce.isEmpty ? Self.makeClient() : nil
+        client =
+            announcer == nil && !settings.uplink.announce.isEmpty
+            ? try Self.makeClient(settings.uplink, gateway.clock) : nil
         http = client.map { [session] client in
             HTTPAnnouncer(
                 client: client, baseURLs: settings.uplink.announce, session: session,
@@ -307,6 +310,7 @@ final class UplinkRunner: Sendable {
             identity: identity, lanes: lanes, store: store, announcer: announcer,
             permitsMax: settings.uplink.concurrency, clock: ContinuousClock(),
             random: { UInt64.random(in: .min ... .max) }, logger: logger, pacer: pacer,
+            believedClock: { [clockMemory = gateway.clockMemory] in clockMemory.reading(ofBoot: $0) },
             onConflict: { box.runner?.conflicts($0) })
     }
 
@@ -324,10 +328,16 @@ final class UplinkRunner: Sendable {
         }
     }
 
-    private static func makeClient() -> HTTPClient {
+    private static func makeClient(_ uplink: UplinkSettings, _ clock: any Edge.WallClock) throws -> HTTPClient {
         var configuration = HTTPClient.Configuration(
-            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
+            tlsConfiguration: try uplink.tls.configuration(), redirectConfiguration: .disallow,
+            timeout: .init(connect: .seconds(5), read: .seconds(30)))
         configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.httpVersion = .http1Only
+        let hosts = uplink.announce.compactMap(\.host)
+        if let check = try uplink.tls.check(hosts: hosts, now: { clock.certificateTime }) {
+            configuration.http1_1ConnectionDebugInitializer = { check.admit($0) }
+        }
         return HTTPClient(
             eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton), configuration: configuration)
     }

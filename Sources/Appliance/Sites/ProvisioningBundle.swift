@@ -3,6 +3,8 @@ struct ProvisioningBundle: Sendable {
     var site: String
     var key: String
     var announce: [String]
+    /// Of the cloud nodes, PEM.
+    var authorities: String?
     var store: SiteOrderReply.Store
     /// Nil: the gateway asks the cloud for permission to put each object, and holds no keys.
     var accessKey: String?
@@ -20,9 +22,10 @@ struct ProvisioningBundle: Sendable {
             "uplink:",
             "  announce: [\(announce.map(Self.quoted).joined(separator: ", "))]",
             "  site-key: \(Self.quoted(key))",
-            "store:",
-            "  url: \(Self.quoted(store.url))",
         ]
+        if let authorities { lines.append("  tls-ca: \(Self.quoted(authorities))") }
+        lines += ["store:", "  url: \(Self.quoted(store.url))"]
+        if let authorities = store.authorities { lines.append("  tls-ca: \(Self.quoted(authorities))") }
         if store.url.hasPrefix("s3:") {
             lines += [
                 "  endpoint: \(Self.quoted(store.endpoint))", "  region: \(Self.quoted(store.region))",

@@ -2,6 +2,7 @@ import Cloud
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
+import TransportTLS
 
 /// Asks a cloud node about its sites.
 struct SiteClient {
@@ -11,6 +12,7 @@ struct SiteClient {
 
     let node: String
     let token: String?
+    let tls: ClientTLS
     private static let bytesMax = 64 << 20
 
     func order(_ order: SiteOrder) async throws(Failure) -> SiteOrderReply {
@@ -42,7 +44,7 @@ struct SiteClient {
         do {
             return try await ConsoleClient.ask(
                 node, "/v1/sites", method: body == nil ? .GET : .POST, headers: headers, json: body,
-                bytesMax: Self.bytesMax, timeout: .seconds(30))
+                bytesMax: Self.bytesMax, timeout: .seconds(30), tls: tls)
         } catch {
             throw Failure(description: "\(node): \(error)")
         }

@@ -3,6 +3,7 @@ import Console
 import FoundationEssentials
 import NIOCore
 import SiteAuthority
+import TransportTLS
 
 /// Administration of sites over a node's HTTP address: `GET /v1/sites` lists, `POST /v1/sites` changes.
 ///
@@ -71,13 +72,16 @@ enum SiteEndpoints {
         }
         guard reply.key != nil || order.action == .upload else { return reply }
         reply.announce = announce(role.settings)
+        if reply.announce?.allSatisfy({ $0.hasPrefix("https://") }) == true {
+            reply.announceAuthorities = role.settings.announceAuthorities
+        }
         reply.store = store(role.settings.store)
         return reply
     }
 
     private static func announce(_ settings: CloudSettings) -> [String] {
         guard settings.sitesAnnounce.isEmpty else { return settings.sitesAnnounce }
-        return settings.http.map { ["http://\($0)"] } ?? []
+        return settings.http.map { ["\(settings.tls == nil ? "http" : "https")://\($0)"] } ?? []
     }
 
     /// Where the objects are, without keys.
@@ -87,7 +91,10 @@ enum SiteEndpoints {
         case .s3(let s3):
             SiteOrderReply.Store(
                 url: "s3://\(s3.bucket)" + (s3.prefix.isEmpty ? "" : "/\(s3.prefix)"), endpoint: s3.endpoint,
-                region: s3.region, pathStyle: s3.pathStyle)
+                region: s3.region, pathStyle: s3.pathStyle,
+                authorities: s3.tls.authorities.flatMap { try? PEMText($0) }.map {
+                    String(decoding: $0.bytes, as: UTF8.self)
+                })
         case .stub, nil: nil
         }
     }

@@ -47,12 +47,16 @@ struct SiteOrderReply: Codable, Sendable, Equatable {
         var endpoint: String
         var region: String
         var pathStyle: Bool
+        /// PEM; nil: gateways trust what their system trusts.
+        var authorities: String?
     }
 
     var site: String
     /// The new key, shown here and never again.
     var key: String?
     var announce: [String]?
+    /// Of these addresses, PEM; nil: gateways trust what their system trusts.
+    var announceAuthorities: String?
     var store: Store?
     var error: String?
     /// Of `upload`: where to PUT the bundle, with which headers; nil when the store holds it already.

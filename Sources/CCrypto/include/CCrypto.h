@@ -32,4 +32,11 @@ int cairn_gcm_finish(cairn_gcm *gcm, void *tag);
 int cairn_random(void *out, size_t size);
 /* Writes zeros that no optimiser leaves out. */
 void cairn_cleanse(void *bytes, size_t size);
+
+/* Whether a server's certificate (DER) was signed by one of `authorities` (PEM, one or more, those between included) and is for
+ * `host`, a DNS name or an IP address. Its dates are judged by `when`, in seconds since 1970; below 0 they do not matter.
+ * Returns 1; else 0, and the reason in `why`. */
+int cairn_certificate_check(
+    const void *leaf, size_t leaf_size, const void *authorities, size_t authorities_size, const char *host, int64_t when,
+    char *why, size_t why_size);
 #endif

@@ -31,13 +31,25 @@ public struct StreamConfiguration: Sendable, Equatable {
 
 /// What the intake listeners take from the world around them.
 public struct IntakeWorld: Sendable {
-    /// Milliseconds since 1970-01-01 UTC; what records are stamped with. Timers do not use it.
+    /// Milliseconds since 1970-01-01 UTC. Timers do not use it.
     public var nowMs: @Sendable () -> Int64
+    /// When bytes that come now have arrived.
+    private(set) var arrival: @Sendable () -> Arrival
     /// Names one connection; random, so that two runs of a gateway do not share one.
     public var makeSessionID: @Sendable () -> String
     /// From 0 up to 1, for jitter.
     public var random: @Sendable () -> Double
 
+    /// Records are stamped by `clock`, which is the sink's too, so that the uplink can repair their times.
+    public init(clock: any WallClock) {
+        self.init(nowMs: { clock.read().wallMs })
+        arrival = {
+            let now = clock.read()
+            return Arrival(wallMs: now.wallMs, monotonicNs: now.monotonicNs)
+        }
+    }
+
+    /// Records are stamped by `nowMs` for good.
     public init(
         nowMs: @escaping @Sendable () -> Int64,
         makeSessionID: @escaping @Sendable () -> String = { String(UInt64.random(in: 0 ... .max), radix: 16) },
@@ -46,5 +58,12 @@ public struct IntakeWorld: Sendable {
         self.nowMs = nowMs
         self.makeSessionID = makeSessionID
         self.random = random
+        arrival = { Arrival(wallMs: nowMs()) }
     }
+}
+
+/// When bytes came from a terminal.
+struct Arrival: Sendable, Equatable {
+    var wallMs: Int64
+    var monotonicNs: UInt64?
 }

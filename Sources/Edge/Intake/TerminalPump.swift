@@ -16,6 +16,7 @@ final class TerminalPump {
     private let configuration: StreamConfiguration
     private let identity: StreamIdentity
     private let surroundings: Surroundings
+    private let source: String
     private var stream: TerminalStream
     private var known = DeliveryQueue()
     private var unknown = DeliveryQueue()
@@ -39,6 +40,7 @@ final class TerminalPump {
         self.configuration = configuration
         self.identity = identity
         self.surroundings = surroundings
+        source = identity.name
         stream = TerminalStream(configuration, identity: identity)
     }
 
@@ -51,7 +53,7 @@ final class TerminalPump {
         precondition(!isEnded, "bytes after end()")
         lastReceived = eventLoop.now
         surroundings.tally.count { $0.bytesReceived += UInt64(bytes.readableBytes) }
-        stream.received(bytes, nowMs: surroundings.world.nowMs())
+        stream.received(bytes, at: surroundings.world.arrival())
         collect()
     }
 
@@ -87,7 +89,7 @@ final class TerminalPump {
 
     private func deliver(topic: String, _ queue: ReferenceWritableKeyPath<TerminalPump, DeliveryQueue>) {
         guard let records = self[keyPath: queue].next() else { return }
-        let future = surroundings.sink.deliver(records, topic: topic, on: eventLoop).hop(to: eventLoop)
+        let future = surroundings.sink.deliver(records, topic: topic, from: source, on: eventLoop).hop(to: eventLoop)
         future.assumeIsolated().whenComplete { result in
             self.answered(result, count: records.count, topic: topic, queue)
         }

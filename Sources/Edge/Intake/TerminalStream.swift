@@ -13,6 +13,9 @@ struct StreamIdentity: Sendable, Equatable {
     /// Address and port of the other end.
     var peer: String
     var session: String
+
+    /// As routes of sources know it: `ntrip:MOUNT`, `tcp:ID`, `udp:ID`.
+    var name: String { source.rawValue + ":" + key }
 }
 
 /// Turns the bytes of one connection into records. No I/O, no clock: the time comes in with the bytes.
@@ -45,9 +48,9 @@ struct TerminalStream {
     private var types: [FrameType: ByteBuffer] = [:]
     private let epochType = ByteBuffer(string: "epoch")
     /// When the newest bytes came: records are stamped with it, not with the time at which a pause was noticed.
-    private var receivedMs: Int64 = 0
+    private var receivedAt = Arrival(wallMs: 0)
     /// When the newest frame of the unfinished epoch came.
-    private var assembledMs: Int64 = 0
+    private var assembledAt = Arrival(wallMs: 0)
 
     private(set) var known = Output()
     private(set) var unknown = Output()
@@ -77,8 +80,8 @@ struct TerminalStream {
     /// Where a frame waits for its end; nil if none does.
     var claimPosition: UInt64? { framer.claimPosition }
 
-    mutating func received(_ bytes: ByteBuffer, nowMs: Int64) {
-        receivedMs = nowMs
+    mutating func received(_ bytes: ByteBuffer, at arrival: Arrival) {
+        receivedAt = arrival
         framer.append(bytes)
         while let frame = framer.next() { take(frame) }
     }
@@ -123,13 +126,13 @@ struct TerminalStream {
         if frame.kind == .unknown {
             unknownByteCount += frame.bytes.readableBytes
             flushEpoch()
-            unknown.append(record(frame.bytes, typeBytes(type), frame.position, receivedMs))
+            unknown.append(record(frame.bytes, typeBytes(type), frame.position, receivedAt))
             return
         }
         frameCounts[type, default: 0] += 1
         switch unit {
         case .frame:
-            known.append(record(frame.bytes, typeBytes(type), frame.position, receivedMs))
+            known.append(record(frame.bytes, typeBytes(type), frame.position, receivedAt))
         case .epoch:
             assemble(frame)
         }
@@ -141,23 +144,24 @@ struct TerminalStream {
         for epoch in finished {
             // An epoch that this frame only showed to be over was complete when its own last frame came.
             let isLast = epoch.position + UInt64(epoch.bytes.readableBytes) == frame.end
-            known.append(record(epoch.bytes, epochType, epoch.position, isLast ? receivedMs : assembledMs))
+            known.append(record(epoch.bytes, epochType, epoch.position, isLast ? receivedAt : assembledAt))
         }
-        assembledMs = receivedMs
+        assembledAt = receivedAt
     }
 
     private mutating func flushEpoch() {
         guard let epoch = assembler.flush() else { return }
-        known.append(record(epoch.bytes, epochType, epoch.position, assembledMs))
+        known.append(record(epoch.bytes, epochType, epoch.position, assembledAt))
     }
 
-    private func record(_ bytes: ByteBuffer, _ type: ByteBuffer, _ position: UInt64, _ timestampMs: Int64)
+    private func record(_ bytes: ByteBuffer, _ type: ByteBuffer, _ position: UInt64, _ arrival: Arrival)
         -> TerminalRecord
     {
         var headers = constantHeaders
         headers.append(RecordHeader(key: "type", value: type))
         headers.append(RecordHeader(key: "position", value: ByteBuffer(string: String(position))))
-        return TerminalRecord(key: key, value: bytes, timestampMs: timestampMs, headers: headers)
+        return TerminalRecord(
+            key: key, value: bytes, timestampMs: arrival.wallMs, arrivedNs: arrival.monotonicNs, headers: headers)
     }
 
     /// A terminal sends few types again and again: their text is made once.

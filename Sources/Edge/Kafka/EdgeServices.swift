@@ -8,6 +8,7 @@ struct EdgeServices: Sendable {
     let clusterID: String
     let lanes: [Lane]
     let topics: LocalTopics
+    let sources: SourceLanes
     let clock: any WallClock
     let producerIDs: ProducerIDs
     let watchers: PartitionWatchers

@@ -7,8 +7,8 @@ public struct LocalTopic: Sendable, Equatable {
     /// The same after every restart of the same installation; another gateway gives the same name another id.
     public let id: KafkaUUID
     public let partitionCount: Int32
-    /// Index of its lane. A topic stays in the lane that holds its records, whatever the routes say later: its offsets
-    /// count there.
+    /// Index of its own lane. A topic stays in the lane that holds its records, whatever the routes say later: its offsets
+    /// count there, and readers on the site see what is there. Sources with a lane of their own put records of it elsewhere.
     public let lane: Int
 }
 
@@ -39,6 +39,8 @@ public final class LocalTopics: Sendable {
     private struct State {
         var byName: [String: LocalTopic] = [:]
         var byID: [KafkaUUID: LocalTopic] = [:]
+        /// The lanes that hold records of a topic since before the start.
+        var holders: [String: Set<Int>] = [:]
     }
 
     public static let partitionsMax: Int32 = 1024
@@ -69,9 +71,17 @@ public final class LocalTopics: Sendable {
         put(settings.name, partitions: min(settings.partitionCount, Self.partitionsMax), lane: nil)
     }
 
-    /// Lane `lane` holds records of this partition.
+    /// Lane `lane` holds records of this partition. Of several lanes the one that its routes name is the topic's own, else the
+    /// most urgent.
     public func recovered(_ name: String, partition: Int32, lane: Int) {
-        put(name, partitions: partition.addingReportingOverflow(1).partialValue, lane: lane)
+        let holders = state.withLock { state in
+            state.holders[name, default: []].insert(lane)
+            return state.holders[name, default: []]
+        }
+        let routed = router.lane(forTopic: name)
+        put(
+            name, partitions: partition.addingReportingOverflow(1).partialValue,
+            lane: holders.contains(routed) ? routed : holders.min())
     }
 
     public func topic(named name: String) -> LocalTopic? { state.withLock { $0.byName[name] } }

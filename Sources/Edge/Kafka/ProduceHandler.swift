@@ -10,14 +10,15 @@ struct ProduceHandler {
     func handle(
         _ request: ProduceRequest, _ header: RequestHeader, on connection: KafkaConnection
     ) -> EventLoopFuture<KafkaResponse?> {
-        let plan = ProducePlan.onLoop(request, version: header.apiVersion, services: services)
+        let lane = services.sources.lane(ofClient: header.clientID)
+        let plan = ProducePlan.onLoop(request, version: header.apiVersion, services: services, sourceLane: lane)
         if let plan, connection.order.isFree { return submit(plan, request, header, on: connection) }
         // Batches of a producer go to their lanes in the order of its requests, also those that are checked sooner.
         let loop = connection.eventLoop
         let planned =
             plan.map { loop.makeSucceededFuture($0) }
             ?? BatchOpening.run(for: loop) { [services] in
-                ProducePlan(request, version: header.apiVersion, services: services)
+                ProducePlan(request, version: header.apiVersion, services: services, sourceLane: lane)
             }
         let answer = loop.makePromise(of: KafkaResponse?.self)
         connection.order.take(after: planned) { result in
@@ -73,18 +74,24 @@ struct ProducePlan: Sendable {
     private(set) var isTooMuch = false
 
     /// Nil where opening the batches would hold the event loop up.
-    static func onLoop(_ request: ProduceRequest, version: Int16, services: EdgeServices) -> ProducePlan? {
+    static func onLoop(
+        _ request: ProduceRequest, version: Int16, services: EdgeServices, sourceLane: Int?
+    ) -> ProducePlan? {
         var compressedBytes = 0
         for topic in request.topics {
             for partition in topic.partitions { compressedBytes += BatchOpening.compressedBytes(partition.records) }
         }
         guard compressedBytes <= BatchOpening.compressedBytesMax else { return nil }
         let plan = ProducePlan(
-            request, version: version, services: services, openedBytesMax: BatchOpening.loopBytesMax)
+            request, version: version, services: services, sourceLane: sourceLane,
+            openedBytesMax: BatchOpening.loopBytesMax)
         return plan.isTooMuch ? nil : plan
     }
 
-    init(_ request: ProduceRequest, version: Int16, services: EdgeServices, openedBytesMax: Int = .max) {
+    /// - Parameter sourceLane: of this client, whatever the topic; nil: the topic decides.
+    init(
+        _ request: ProduceRequest, version: Int16, services: EdgeServices, sourceLane: Int?, openedBytesMax: Int = .max
+    ) {
         let now = services.clock.read()
         var check = BatchCheck(batchBytesMax: services.configuration.batchBytesMax, openedBytesMax: openedBytesMax)
         let wholeRefusal = Self.refusal(of: request)
@@ -106,7 +113,7 @@ struct ProducePlan: Sendable {
                             topic: target.name, partition: partition.index, batch: admitted.batch,
                             header: admitted.header, wallMs: now.wallMs, monotonicNs: now.monotonicNs,
                             clockQuality: now.quality),
-                        lane: target.lane, slot: Slot(topic: topicIndex, partition: index))
+                        lane: sourceLane ?? target.lane, slot: Slot(topic: topicIndex, partition: index))
                 } catch {
                     hasRefusal = true
                     answer.refuse(error.code, error.message)

@@ -1,10 +1,11 @@
 import WriteAheadLog
 
-/// Which lane the records of a topic go to. The first route that matches decides.
+/// Which lane records go to: by their source where a route of sources matches, else by their topic. The first that matches decides.
 public struct LaneRouter: Sendable, Equatable {
     /// Most urgent first: the order in which the uplink serves them.
     public let lanes: [LaneSettings]
-    private let routes: [(pattern: TopicPattern, lane: Int)]
+    private let routes: [(pattern: NamePattern, lane: Int)]
+    private let sources: [(pattern: NamePattern, lane: Int)]
     private let fallback: Int
 
     /// Each lane has two threads, files and buffers of its own.
@@ -12,7 +13,8 @@ public struct LaneRouter: Sendable, Equatable {
 
     /// - Parameter fallback: the lane of topics without a route.
     public init(
-        lanes: [LaneSettings] = LaneSettings.defaults, routes: [LaneRoute] = [], fallback: String = "standard"
+        lanes: [LaneSettings] = LaneSettings.defaults, routes: [LaneRoute] = [], sources: [SourceRoute] = [],
+        fallback: String = "standard"
     ) throws(LaneRoutingError) {
         guard (1...LaneRouter.lanesMax).contains(lanes.count) else { throw .laneCountInvalid(lanes.count) }
         var indexes: [String: Int] = [:]
@@ -21,7 +23,17 @@ public struct LaneRouter: Sendable, Equatable {
             if indexes.updateValue(index, forKey: lane.name) != nil { throw .laneTwice(lane.name) }
         }
         guard let fallbackIndex = indexes[fallback] else { throw .laneUnknown(fallback, pattern: nil) }
-        var compiled: [(pattern: TopicPattern, lane: Int)] = []
+        self.routes = try Self.compile(routes.map { ($0.pattern.pattern, $0.lane) }, indexes)
+        self.sources = try Self.compile(sources.map { ($0.pattern.pattern, $0.lane) }, indexes)
+        self.lanes = lanes
+        self.fallback = fallbackIndex
+    }
+
+    /// Refuses a route that could never match.
+    private static func compile(
+        _ routes: [(pattern: NamePattern, lane: String)], _ indexes: [String: Int]
+    ) throws(LaneRoutingError) -> [(pattern: NamePattern, lane: Int)] {
+        var compiled: [(pattern: NamePattern, lane: Int)] = []
         for route in routes {
             guard let lane = indexes[route.lane] else {
                 throw .laneUnknown(route.lane, pattern: route.pattern.description)
@@ -31,10 +43,14 @@ public struct LaneRouter: Sendable, Equatable {
             }
             compiled.append((route.pattern, lane))
         }
-        self.lanes = lanes
-        self.routes = compiled
-        self.fallback = fallbackIndex
+        return compiled
     }
+
+    /// Whether any source has a lane of its own.
+    public var hasSourceRoutes: Bool { !sources.isEmpty }
+
+    /// Index into ``lanes``; nil: the topic decides.
+    public func lane(forSource source: String) -> Int? { sources.first { $0.pattern.matches(source) }?.lane }
 
     /// Index into ``lanes``.
     public func lane(forTopic topic: String) -> Int {
@@ -45,6 +61,7 @@ public struct LaneRouter: Sendable, Equatable {
     public static func == (left: LaneRouter, right: LaneRouter) -> Bool {
         left.lanes == right.lanes && left.fallback == right.fallback
             && left.routes.elementsEqual(right.routes) { $0 == $1 }
+            && left.sources.elementsEqual(right.sources) { $0 == $1 }
     }
 
     private static func check(_ lane: LaneSettings) throws(LaneRoutingError) {
@@ -68,51 +85,50 @@ public struct LaneRoute: Sendable, Equatable {
     }
 }
 
-/// `name` (exactly), `name*` (begins with) or `*` (all).
-public enum TopicPattern: Sendable, Equatable, CustomStringConvertible {
-    case exact(String)
-    case prefix(String)
-    case all
+/// Topics by name, with `*` and `?` anywhere.
+public struct TopicPattern: Sendable, Equatable, CustomStringConvertible {
+    public let pattern: NamePattern
 
-    /// Throws where `*` is not the last character, or where no topic name could match.
+    /// Throws where no topic name could match, and for a `*` before another wildcard.
     public init(_ text: String) throws(LaneRoutingError) {
-        if text == "*" {
-            self = .all
-            return
-        }
-        let stem = text.hasSuffix("*") ? String(text.dropLast()) : text
-        guard TopicName.hasOnlyLegalCharacters(stem), (1...TopicName.lengthMax).contains(stem.utf8.count) else {
-            throw .patternInvalid(text)
-        }
-        self = text.hasSuffix("*") ? .prefix(stem) : .exact(stem)
+        guard let pattern = NamePattern(text), text.utf8.count <= TopicName.lengthMax,
+            TopicName.hasOnlyLegalCharacters(String(decoding: pattern.literals, as: UTF8.self))
+        else { throw .patternInvalid(text) }
+        self.pattern = pattern
     }
 
-    public func matches(_ topic: String) -> Bool {
-        switch self {
-        case .exact(let name): topic == name
-        case .prefix(let stem): topic.utf8.starts(with: stem.utf8)
-        case .all: true
+    public var description: String { pattern.description }
+}
+
+/// Sources by what they are and their name, with `*` and `?` anywhere: `ntrip:MOUNT`, `tcp:ID`, `udp:ID`, `kafka:CLIENT-ID`.
+public struct SourcePattern: Sendable, Equatable, CustomStringConvertible {
+    public let pattern: NamePattern
+
+    static let kinds = ["ntrip", "tcp", "udp", "kafka"]
+    static let lengthMax = 256
+
+    /// Throws for a kind that there is not, and for a `*` before another wildcard.
+    public init(_ text: String) throws(LaneRoutingError) {
+        let kind = text.prefix { $0 != ":" && $0 != "*" && $0 != "?" }
+        let rest = text.dropFirst(kind.count)
+        let isKnown = Self.kinds.contains { rest.hasPrefix(":") ? $0 == kind : !rest.isEmpty && $0.hasPrefix(kind) }
+        guard isKnown, text.utf8.count <= Self.lengthMax, let pattern = NamePattern(text) else {
+            throw .sourceInvalid(text)
         }
+        self.pattern = pattern
     }
 
-    public var description: String {
-        switch self {
-        case .exact(let name): name
-        case .prefix(let stem): stem + "*"
-        case .all: "*"
-        }
-    }
+    public var description: String { pattern.description }
+}
 
-    /// Whether every topic that `other` matches is matched by this one too.
-    func covers(_ other: TopicPattern) -> Bool {
-        switch (self, other) {
-        case (.all, _): true
-        case (_, .all): false
-        case (.exact(let name), .exact(let other)): name == other
-        case (.exact, .prefix): false
-        case (.prefix(let stem), .exact(let other)), (.prefix(let stem), .prefix(let other)):
-            other.utf8.starts(with: stem.utf8)
-        }
+/// One line of the routing table by source.
+public struct SourceRoute: Sendable, Equatable {
+    public let pattern: SourcePattern
+    public let lane: String
+
+    public init(_ pattern: SourcePattern, lane: String) {
+        self.pattern = pattern
+        self.lane = lane
     }
 }
 
@@ -125,6 +141,7 @@ public enum LaneRoutingError: Error, Equatable {
     case ageNeedsDropping(lane: String)
     case laneUnknown(String, pattern: String?)
     case patternInvalid(String)
+    case sourceInvalid(String)
     /// An earlier pattern takes everything that this one would match.
     case routeUnreachable(String, behind: String)
     case timeInvalid(lane: String)

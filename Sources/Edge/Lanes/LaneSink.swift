@@ -11,19 +11,24 @@ import WriteAheadLog
 public final class LaneSink: TerminalSink {
     private let lanes: [Lane]
     private let topics: LocalTopics
+    private let sources: SourceLanes
     private let clock: any WallClock
     private let mailboxes: LoopMailboxes
     private let batchBytesMax: Int
 
-    init(lanes: [Lane], topics: LocalTopics, clock: any WallClock, mailboxes: LoopMailboxes, batchBytesMax: Int) {
+    init(
+        lanes: [Lane], topics: LocalTopics, sources: SourceLanes, clock: any WallClock, mailboxes: LoopMailboxes,
+        batchBytesMax: Int
+    ) {
         self.lanes = lanes
+        self.sources = sources
         self.topics = topics
         self.clock = clock
         self.mailboxes = mailboxes
         self.batchBytesMax = batchBytesMax
     }
 
-    public func deliver(_ records: [TerminalRecord], topic: String, on eventLoop: any EventLoop)
+    public func deliver(_ records: [TerminalRecord], topic: String, from source: String, on eventLoop: any EventLoop)
         -> EventLoopFuture<DeliveryOutcome>
     {
         if records.isEmpty { return eventLoop.makeSucceededFuture(.durable) }
@@ -32,7 +37,7 @@ public final class LaneSink: TerminalSink {
             let waves = try waves(for: records, of: topic)
             let promise = eventLoop.makePromise(of: DeliveryOutcome.self)
             let delivery = LaneDelivery(
-                waves: waves, lane: lanes[topic.lane],
+                waves: waves, lane: lanes[sources.lane(of: source) ?? topic.lane],
                 mailbox: mailboxes.mailbox(of: eventLoop), promise: promise)
             delivery.next()
             return promise.futureResult
@@ -51,12 +56,12 @@ public final class LaneSink: TerminalSink {
 
     /// The first batch of every partition, then the second of those that have one, and so on.
     private func waves(for records: [TerminalRecord], of topic: LocalTopic) throws(DeliveryRefusal) -> [[LogEntry]] {
+        let now = clock.read()
         var builders: [Int32: TerminalBatches] = [:]
         for record in records {
             let partition = record.key.map { Partitioner.partition(forKey: $0, count: topic.partitionCount) } ?? 0
-            try builders[partition, default: TerminalBatches(batchBytesMax: batchBytesMax)].append(record)
+            try builders[partition, default: TerminalBatches(batchBytesMax: batchBytesMax, now: now)].append(record)
         }
-        let now = clock.read()
         var waves: [[LogEntry]] = []
         for (partition, var builder) in builders.sorted(by: { $0.key < $1.key }) {
             for (wave, batch) in try builder.finish().enumerated() {
@@ -64,7 +69,8 @@ public final class LaneSink: TerminalSink {
                 waves[wave].append(
                     LogEntry(
                         topic: topic.name, partition: partition, batch: batch.bytes, header: batch.header,
-                        wallMs: now.wallMs, monotonicNs: now.monotonicNs, clockQuality: now.quality))
+                        wallMs: now.wallMs, monotonicNs: now.monotonicNs, clockQuality: now.quality,
+                        hasGatewayTimes: batch.hasGatewayTimes))
             }
         }
         return waves

@@ -6,14 +6,21 @@ struct TerminalBatches {
     struct Batch {
         let bytes: ByteBuffer
         let header: RecordBatchHeader
+        /// See `LogEntry.hasGatewayTimes`.
+        let hasGatewayTimes: Bool
     }
 
     let batchBytesMax: Int
     private var open = RecordBatchBuilder()
-    private var closed: [ByteBuffer] = []
+    /// Of all records in `open`.
+    private var hasGatewayTimes = false
+    private var closed: [(bytes: ByteBuffer, hasGatewayTimes: Bool)] = []
+    private let now: WallReading
 
-    init(batchBytesMax: Int) {
+    /// - Parameter now: what the log will keep beside the batches.
+    init(batchBytesMax: Int, now: WallReading) {
         self.batchBytesMax = batchBytesMax
+        self.now = now
     }
 
     /// Throws where the record alone would be too large for a batch.
@@ -22,18 +29,20 @@ struct TerminalBatches {
         guard RecordBatchHeader.sizeBytes + bytes <= batchBytesMax else {
             throw DeliveryRefusal("record of about \(bytes) bytes, batch limit \(batchBytesMax)")
         }
-        if !open.isEmpty, open.sizeBytes + bytes > batchBytesMax { close() }
+        let isOurs = record.arrivedNs != nil
+        if !open.isEmpty, open.sizeBytes + bytes > batchBytesMax || isOurs != hasGatewayTimes { close() }
+        hasGatewayTimes = isOurs
         open.append(
-            timestampMs: record.timestampMs, key: record.key, value: record.value, headers: record.headers)
+            timestampMs: record.timeMs(now), key: record.key, value: record.value, headers: record.headers)
     }
 
     mutating func finish() throws(DeliveryRefusal) -> [Batch] {
         close()
         var batches: [Batch] = []
-        for bytes in closed {
+        for (bytes, hasGatewayTimes) in closed {
             do {
                 let header = try RecordBatchHeader(reading: bytes, at: bytes.readerIndex)
-                batches.append(Batch(bytes: bytes, header: header))
+                batches.append(Batch(bytes: bytes, header: header, hasGatewayTimes: hasGatewayTimes))
             } catch {
                 throw DeliveryRefusal("a batch of our own does not read: \(error)")
             }
@@ -43,7 +52,7 @@ struct TerminalBatches {
 
     private mutating func close() {
         guard !open.isEmpty else { return }
-        closed.append(open.finish())
+        closed.append((open.finish(), hasGatewayTimes))
         open = RecordBatchBuilder()
     }
 

@@ -29,6 +29,21 @@ extension RecordBatch {
         }
     }
 
+    /// The batch with the times of all its records moved and a new checksum; nil for bytes that are no single batch, and for one
+    /// whose times are a broker's or have another meaning.
+    public static func moved(_ batch: ByteBuffer, byMs: Int64) -> ByteBuffer? {
+        guard var header = try? RecordBatchHeader(reading: batch, at: batch.readerIndex),
+            header.totalSizeBytes == batch.readableBytes, !header.usesLogAppendTime, !header.hasDeleteHorizon,
+            !header.isControl
+        else { return nil }
+        // The times of records are kept as differences to this one.
+        header.baseTimestamp &+= byMs
+        header.maxTimestamp &+= byMs
+        var moved = batch
+        header.seal(&moved)
+        return moved
+    }
+
     private enum Choice {
         case skip
         case remember

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
+import TransportTLS
 
 /// What a reply that is not a success means. One table, so that every operation says the same.
 ///
@@ -77,6 +78,9 @@ enum S3Failure {
             .deadlineExceeded, .readTimeout, .writeTimeout, .connectTimeout, .getConnectionFromPoolTimeout,
             .tlsHandshakeTimeout,
         ]
+        if let trouble = TLSTrouble.text(thrown) {
+            return ObjectStoreError(operation, key: key, .unavailable, detail: trouble)
+        }
         if let error = thrown as? HTTPClientError {
             let kind: ObjectStoreError.Kind = timeouts.contains(error) ? .timeout : .unavailable
             return ObjectStoreError(operation, key: key, kind, detail: error.shortDescription)

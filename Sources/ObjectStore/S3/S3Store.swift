@@ -1,6 +1,8 @@
 public import AsyncHTTPClient
 public import NIOCore
 import NIOHTTP1
+public import NIOSSL
+public import TransportTLS
 
 /// An S3 bucket.
 ///
@@ -41,18 +43,24 @@ public struct S3Store: ObjectStore {
     }
 
     /// A client without redirects, without hidden connection retries, HTTP/1.1 only, with the configuration's connect timeout (the other ones
-    /// are kept by the store).
+    /// are kept by the store). `tls`: how servers are known, and what is shown to them; nil: as the system trusts, and nothing.
+    /// `check`: what `tls` leaves to be checked.
     public static func makeHTTPClient(
-        _ configuration: S3Configuration, group: any EventLoopGroup = HTTPClient.defaultEventLoopGroup
+        _ configuration: S3Configuration, group: any EventLoopGroup = HTTPClient.defaultEventLoopGroup,
+        tls: TLSConfiguration? = nil, check: CertificateCheck? = nil
     ) -> HTTPClient {
         var settings = HTTPClient.Configuration(
+            tlsConfiguration: tls,
             redirectConfiguration: .disallow,
             timeout: .init(
                 connect: TimeAmount(min(max(configuration.connectTimeout, .milliseconds(1)), .seconds(86_400)))))
         settings.httpVersion = .http1Only
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = max(1, configuration.connectionsMax)
         settings.connectionPool.retryConnectionEstablishment = false
-        settings.http1_1ConnectionDebugInitializer = { SocketTuning.apply(to: $0, configuration) }
+        settings.http1_1ConnectionDebugInitializer = { channel in
+            let tuned = SocketTuning.apply(to: channel, configuration)
+            return check.map { check in tuned.flatMap { check.admit(channel) } } ?? tuned
+        }
         return HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
     }
 

@@ -9,6 +9,8 @@ public struct AnnounceError: Error, Equatable, Sendable {
     public enum Kind: Sendable, Equatable {
         /// No answer from any node: no address, no connection, no time left.
         case unreachable
+        /// One of the two does not accept the other's certificate: an operator must act. Another node may be well.
+        case untrusted
         /// The node wants less: wait at least this long.
         case busy(retryAfter: Duration?)
         /// The node refused this announcement (unknown site, wrong credential): an operator must act.
@@ -35,7 +37,7 @@ public struct AnnounceError: Error, Equatable, Sendable {
     var isFinal: Bool {
         switch kind {
         case .refused, .contested: true
-        case .unreachable, .busy, .badReply, .challenged: false
+        case .unreachable, .untrusted, .busy, .badReply, .challenged: false
         }
     }
 

@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import ObjectStore
 public import SiteAuthority
+import TransportTLS
 
 /// Announces to cloud nodes over HTTP: `POST {base}/v1/announce` with the JSON of ``Announcement``.
 ///
@@ -106,6 +107,7 @@ public actor HTTPAnnouncer: Announcer {
         } catch is NIOTooManyBytesError {
             throw AnnounceError(.badReply, detail: "\(url): more than \(AnnounceCoding.replyBytesMax) bytes")
         } catch {
+            if let trouble = TLSTrouble.text(error) { throw AnnounceError(.untrusted, detail: "\(url): \(trouble)") }
             throw AnnounceError(.unreachable, detail: "\(url): \(error)")
         }
         let status = Int(response.status.code)

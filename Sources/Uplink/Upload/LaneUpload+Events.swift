@@ -1,5 +1,5 @@
 import ObjectStore
-import WriteAheadLog
+public import WriteAheadLog
 
 /// Why a step failed, as far as the machine cares.
 public struct UploadFailure: Sendable, Equatable {
@@ -49,7 +49,10 @@ extension LaneUpload {
     }
 
     /// The batches read end at `lastLSN`; nil if there were none through what is durable. `isFull`: there are more.
-    public mutating func gathered(lastLSN: UInt64?, isFull: Bool, now: Duration) -> Action {
+    /// `clock`: what the plan has to remember of a clock that gave times while nobody believed it.
+    public mutating func gathered(
+        lastLSN: UInt64?, isFull: Bool, clock: PlanClock? = nil, now: Duration
+    ) -> Action {
         guard case .busy(.reading) = state else { preconditionFailure("gathered() in \(state)") }
         failures = 0
         guard let lastLSN else {
@@ -59,7 +62,8 @@ extension LaneUpload {
         precondition(lastLSN >= nextPlanLSN, "gathered LSN \(lastLSN), asked from \(nextPlanLSN)")
         isBacklog = isFull
         lastGatheredAt = now
-        return begin(.planning(UploadPlan(sequence: nextSequence, firstLSN: nextPlanLSN, lastLSN: lastLSN)))
+        let plan = UploadPlan(sequence: nextSequence, firstLSN: nextPlanLSN, lastLSN: lastLSN, clock: clock)
+        return begin(.planning(plan))
     }
 
     public mutating func planRecorded() -> Action {

@@ -61,10 +61,21 @@ public struct SiteObjectBuilder: Sendable {
     }
 
     /// `batches` are those of the plan's range in LSN order, none of them in one of `gaps`; without any the object has no
-    /// runs, so that the sequence goes on. It is created at the wall time of its last batch, which the log keeps.
+    /// runs, so that the sequence goes on. Their times are repaired by what the plan knows of the clock. It is created at the
+    /// wall time of its last batch, which the log keeps.
     public func build(
         _ plan: UploadPlan, batches: consuming [StoredBatch], gaps: [GapRecord] = []
     ) throws(ObjectFormatError) -> (body: ByteBuffer, footer: ObjectFooter) {
+        var repair = TimeRepair(plan.clock)
+        return try build(plan, batches: batches, gaps: gaps, &repair)
+    }
+
+    func build(
+        _ plan: UploadPlan, batches: consuming [StoredBatch], gaps: [GapRecord], _ repair: inout TimeRepair
+    ) throws(ObjectFormatError) -> (body: ByteBuffer, footer: ObjectFooter) {
+        if repair.clock != nil {
+            for place in batches.indices { batches[place] = repair.apply(to: batches[place]) }
+        }
         let place = identity.place(lane: lane, sequence: plan.sequence)
         let header = ObjectHeader.site(
             identity.site, incarnation: place.incarnation, lane: lane, sequence: place.sequence,

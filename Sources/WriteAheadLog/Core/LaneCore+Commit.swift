@@ -232,6 +232,7 @@ extension FrameHeader {
     init(_ entry: LogEntry, lsn: UInt64, baseOffset: Int64) {
         self.init(kind: .batch, lsn: lsn, payloadBytes: entry.batch.readableBytes)
         clockQuality = entry.clockQuality.rawValue
+        hasGatewayTimes = entry.hasGatewayTimes
         topicBytes = entry.topic.utf8.count
         partition = entry.partition
         wallMs = entry.wallMs

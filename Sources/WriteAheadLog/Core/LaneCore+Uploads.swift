@@ -12,7 +12,7 @@ extension LaneCore {
         if let gap = state.gaps.gap(holding: plan.lastLSN), gap.lastLSN > plan.lastLSN {
             throw .planOutdated(gapLastLSN: gap.lastLSN)
         }
-        try writeControl(.plan, plan.encoded)
+        try writeControl(FrameHeader(plan, lsn: 0), plan.encoded)
         state.uploads.apply(plan)
     }
 
@@ -49,14 +49,19 @@ extension LaneCore {
         }
     }
 
-    /// One group with one control frame. May use the end of a segment that data may not, and ignores the quota.
     mutating func writeControl(_ kind: FrameKind, _ payload: ByteBuffer) throws(WALError) {
+        try writeControl(FrameHeader(kind: kind, lsn: 0, payloadBytes: payload.readableBytes), payload)
+    }
+
+    /// One group with one control frame, which gets its LSN here. May use the end of a segment that data may not, and
+    /// ignores the quota.
+    mutating func writeControl(_ frame: FrameHeader, _ payload: ByteBuffer) throws(WALError) {
         var last: DiskError?
         for _ in 0..<2 {
             do throws(DiskError) {
                 try makeControlRoom(
                     Block.roundedUp(GroupHeader.sealedSizeBytes + FrameHeader.sizeBytes + payload.readableBytes))
-                try writeControlGroup(kind, payload)
+                try writeControlGroup(frame, payload)
                 return
             } catch {
                 last = error
@@ -79,12 +84,13 @@ extension LaneCore {
         }
     }
 
-    private mutating func writeControlGroup(_ kind: FrameKind, _ payload: ByteBuffer) throws(DiskError) {
+    private mutating func writeControlGroup(_ header: FrameHeader, _ payload: ByteBuffer) throws(DiskError) {
         guard let active = segments.last else { throw DiskError(.write, "no segment", errno: 5) }
         precondition(isIdle, "a control frame beside a group that is being written")
         let staging = idleStaging
         begin(staging, at: tailBytes, in: active)
-        let frame = FrameHeader(kind: kind, lsn: state.nextLSN, payloadBytes: payload.readableBytes)
+        var frame = header
+        frame.lsn = state.nextLSN
         _ = staging.append(frame, topic: "", payload: payload)
         let bytes = finish(staging, in: active)
         counters.written.control += UInt64(bytes.count)

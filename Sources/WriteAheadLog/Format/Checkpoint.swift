@@ -10,6 +10,8 @@ enum Checkpoint {
     static let partitionBytesMax = 2 + FrameHeader.topicBytesMax + 20
     static let producerBytesMax = 24 + 256
     static let openPlanBytes = 25
+    /// Of each plan that knows of a clock, beside that.
+    static let planClockBytes = 8 + PlanClock.payloadBytes
 
     static func encode(_ state: LaneState) -> ByteBuffer {
         var out = ByteBuffer()
@@ -36,6 +38,7 @@ enum Checkpoint {
             out.writeImmutableBuffer(sequences)
         }
         state.gaps.encode(into: &out)
+        writeClocks(state.uploads, to: &out)
         return out
     }
 
@@ -58,6 +61,7 @@ enum Checkpoint {
             guard let gaps = GapLedger(reading: &bytes, limitBytes: gapBytesMax) else { return nil }
             state.gaps = gaps
         }
+        readClocks(&bytes, into: &state.uploads)
         return state
     }
 
@@ -91,6 +95,26 @@ enum Checkpoint {
         return UploadLedger(nextSequence: next, uploadedThrough: through, open: open)
     }
 
+    /// Behind everything that older programs read.
+    private static func writeClocks(_ uploads: UploadLedger, to out: inout ByteBuffer) {
+        let plans = uploads.open.map(\.plan).filter { $0.clock != nil }
+        out.writeInteger(UInt32(plans.count), endianness: .little)
+        for plan in plans {
+            out.writeInteger(plan.sequence, endianness: .little)
+            plan.clock?.write(to: &out)
+        }
+    }
+
+    private static func readClocks(_ bytes: inout ByteBuffer, into uploads: inout UploadLedger) {
+        let count = bytes.readInteger(endianness: .little, as: UInt32.self) ?? 0
+        for _ in 0..<count {
+            guard let sequence = bytes.readInteger(endianness: .little, as: UInt64.self),
+                let clock = PlanClock(reading: &bytes)
+            else { return }
+            uploads.set(clock, ofPlan: sequence)
+        }
+    }
+
     private static func readPartitions(_ bytes: inout ByteBuffer, into state: inout LaneState) -> Bool {
         guard let count = bytes.readInteger(endianness: .little, as: UInt32.self) else { return false }
         for _ in 0..<count {
@@ -122,6 +146,50 @@ enum Checkpoint {
             state.producers[key] = ProducerTable.Row(sequences: sequences, lastLSN: lastLSN)
         }
         return true
+    }
+}
+
+extension PlanClock {
+    /// In a checkpoint, without the plan's sequence.
+    static let payloadBytes = 25
+
+    func write(to out: inout ByteBuffer) {
+        out.writeInteger(bootEpoch, endianness: .little)
+        out.writeInteger(reading == nil ? 0 : 1, as: UInt8.self)
+        out.writeInteger(reading?.wallMs ?? 0, endianness: .little)
+        out.writeInteger(reading?.monotonicNs ?? 0, endianness: .little)
+    }
+
+    init?(reading bytes: inout ByteBuffer) {
+        guard let bootEpoch = bytes.readInteger(endianness: .little, as: UInt64.self),
+            let isKnown = bytes.readInteger(as: UInt8.self),
+            let wallMs = bytes.readInteger(endianness: .little, as: Int64.self),
+            let monotonicNs = bytes.readInteger(endianness: .little, as: UInt64.self)
+        else { return nil }
+        self.bootEpoch = bootEpoch
+        reading = isKnown == 1 ? ClockReading(wallMs: wallMs, monotonicNs: monotonicNs) : nil
+    }
+
+    /// As a plan's frame bears it, in fields that older programs write as zeros and do not read there.
+    init?(_ frame: FrameHeader) {
+        guard frame.hasGatewayTimes else { return nil }
+        bootEpoch = UInt64(bitPattern: frame.baseOffset)
+        let isKnown = ClockQuality(rawValue: frame.clockQuality)?.isBelieved ?? false
+        reading = isKnown ? ClockReading(wallMs: frame.wallMs, monotonicNs: frame.monotonicNs) : nil
+    }
+}
+
+extension FrameHeader {
+    /// The frame of a plan at `lsn`.
+    init(_ plan: UploadPlan, lsn: UInt64) {
+        self.init(kind: .plan, lsn: lsn, payloadBytes: UploadPlan.frameBytes)
+        guard let clock = plan.clock else { return }
+        hasGatewayTimes = true
+        baseOffset = Int64(bitPattern: clock.bootEpoch)
+        guard let reading = clock.reading else { return }
+        clockQuality = ClockQuality.synchronized.rawValue
+        wallMs = reading.wallMs
+        monotonicNs = reading.monotonicNs
     }
 }
 

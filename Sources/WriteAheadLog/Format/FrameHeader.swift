@@ -23,6 +23,8 @@ struct FrameHeader: Equatable {
     /// As it stands in the file, also where it is not known.
     var kindByte: UInt8
     var clockQuality: UInt8 = 0
+    /// Of a batch: ``LogEntry/hasGatewayTimes``. Of a plan: ``UploadPlan/clock`` is not nil.
+    var hasGatewayTimes = false
     var topicBytes: Int = 0
     var partition: Int32 = 0
     var lsn: UInt64
@@ -33,6 +35,8 @@ struct FrameHeader: Equatable {
     var payloadBytes: Int
     var storedCRC: UInt32 = 0
 
+    private static let gatewayTimes: UInt8 = 0x80
+
     var frameBytes: Int { Self.sizeBytes + topicBytes + payloadBytes }
 
     static func seed(salt: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: salt) }
@@ -41,7 +45,7 @@ struct FrameHeader: Equatable {
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         bytes.set(UInt32(frameBytes), at: 0)
         bytes.set(kindByte, at: 8)
-        bytes.set(clockQuality, at: 9)
+        bytes.set(clockQuality | (hasGatewayTimes ? Self.gatewayTimes : 0), at: 9)
         bytes.set(UInt16(topicBytes), at: 10)
         bytes.set(partition, at: 12)
         bytes.set(lsn, at: 16)
@@ -58,7 +62,8 @@ struct FrameHeader: Equatable {
         kindByte = bytes[8]
         kind = FrameKind(rawValue: kindByte) ?? .unknown
         storedCRC = bytes.field(at: 4)
-        clockQuality = bytes.field(at: 9)
+        clockQuality = bytes[9] & ~Self.gatewayTimes
+        hasGatewayTimes = bytes[9] & Self.gatewayTimes != 0
         topicBytes = Int(bytes.field(UInt16.self, at: 10))
         partition = bytes.field(at: 12)
         lsn = bytes.field(at: 16)

@@ -35,7 +35,10 @@ public struct LaneInspection: Sendable, Equatable, CustomStringConvertible {
             "uploaded through LSN \(uploads.uploadedThrough), next object \(uploads.nextSequence),"
                 + " \(uploads.openPlans.count) plans open")
         for plan in uploads.openPlans {
-            lines.append("  plan \(plan.sequence): LSN \(plan.firstLSN) to \(plan.lastLSN)")
+            let clock = plan.clock.map { clock in
+                ", clock of start \(clock.bootEpoch) " + (clock.reading == nil ? "never known" : "known")
+            }
+            lines.append("  plan \(plan.sequence): LSN \(plan.firstLSN) to \(plan.lastLSN)\(clock ?? "")")
         }
         for partition in partitions {
             lines.append(

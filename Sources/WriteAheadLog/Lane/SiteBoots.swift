@@ -46,8 +46,16 @@ public struct SiteBoots: Sendable, Equatable {
     /// A lane knew of more starts than the file, which has been lost then: goes on from there.
     public mutating func raise(to laneEpoch: UInt64) {
         guard laneEpoch > epoch else { return }
+        // Starts between the two were on who knows which run of the machine.
+        if let last = machines.last, last.firstEpoch == epoch { machines[machines.count - 1].firstEpoch = laneEpoch }
         epoch = laneEpoch
         save()
+    }
+
+    /// The first start on the run of the machine that a start was on; nil where that is not known any more.
+    public func run(of epoch: UInt64) -> UInt64? {
+        guard epoch <= self.epoch else { return nil }
+        return machines.last { $0.firstEpoch <= epoch }?.firstEpoch
     }
 
     /// Whether the monotonic times of two starts are by the same clock: they were on one run of the machine.

@@ -249,6 +249,7 @@ extension StoredBatch {
         self.init(
             lsn: frame.lsn, topic: topic, partition: frame.partition, baseOffset: frame.baseOffset,
             wallMs: frame.wallMs, monotonicNs: frame.monotonicNs,
-            clockQuality: ClockQuality(rawValue: frame.clockQuality) ?? .unknown, header: header, batch: payload)
+            clockQuality: ClockQuality(rawValue: frame.clockQuality) ?? .unknown, header: header, batch: payload,
+            hasGatewayTimes: frame.hasGatewayTimes)
     }
 }

@@ -9,7 +9,11 @@ extension LaneState {
             let header = try? RecordBatchHeader(reading: frame.payload, at: frame.payload.readerIndex)
             replay(frame.header, topic: frame.topic, header: header)
             producers.evict()
-        case .plan: if let plan = UploadPlan(reading: frame.payload) { uploads.apply(plan) }
+        case .plan:
+            if var plan = UploadPlan(reading: frame.payload) {
+                plan.clock = PlanClock(frame.header)
+                uploads.apply(plan)
+            }
         case .uploaded:
             if let mark = UploadedMark(reading: frame.payload) {
                 uploads.apply(uploaded: mark.sequence, lastLSN: mark.lastLSN)

@@ -12,6 +12,8 @@ struct UploadLedger: Sendable, Equatable {
     }
 
     static let openPlansMax = 1024
+    /// Open plans that know of a clock: a checkpoint has room for so many.
+    static let clockPlansMax = 32
 
     private(set) var nextSequence: UInt64 = 1
     private(set) var uploadedThrough: UInt64 = 0
@@ -49,6 +51,9 @@ struct UploadLedger: Sendable, Equatable {
             return .refused("plan through LSN \(plan.lastLSN): durable is \(durableLSN)")
         }
         guard open.count < Self.openPlansMax else { return .refused("\(open.count) plans are open") }
+        guard plan.clock == nil || open.count(where: { $0.plan.clock != nil }) < Self.clockPlansMax else {
+            return .refused("\(Self.clockPlansMax) open plans know of a clock")
+        }
         return .record
     }
 
@@ -61,6 +66,12 @@ struct UploadLedger: Sendable, Equatable {
             return .refused("upload \(sequence) through \(lastLSN): the plan ends at \(found.plan.lastLSN)")
         }
         return found.isUploaded ? .known : .record
+    }
+
+    /// What a checkpoint tells of an open plan beside its range.
+    mutating func set(_ clock: PlanClock, ofPlan sequence: UInt64) {
+        guard let place = open.firstIndex(where: { $0.plan.sequence == sequence }) else { return }
+        open[place].plan.clock = clock
     }
 
     /// Applies a plan frame, checked or read back from disk.

@@ -17,7 +17,7 @@ struct TerminalStreamTests {
         var rest = capture
         while rest.readableBytes > 0 {
             let length = min(rest.readableBytes, Int.random(in: 1...4000, using: &random))
-            if let piece = rest.readSlice(length: length) { stream.received(piece, nowMs: 7) }
+            if let piece = rest.readSlice(length: length) { stream.received(piece, at: Arrival(wallMs: 7)) }
             // A terminal may pause anywhere.
             if Int.random(in: 0..<50, using: &random) == 0 { stream.paused() }
             if Int.random(in: 0..<200, using: &random) == 0 { stream.claimExpired() }
@@ -59,11 +59,11 @@ struct TerminalStreamTests {
     func timestamps() {
         var stream = TerminalStream(StreamConfiguration(topic: "t", unit: .epoch), identity: identity)
         func fix(_ second: Int) -> ByteBuffer { NMEAEncoder.frame("GNGGA,12000\(second).00,,,,,0,,,,,,,,") }
-        stream.received(fix(1), nowMs: 1000)
-        stream.received(NMEAEncoder.frame("GPGSV,1,1,00"), nowMs: 1050)
-        stream.received(fix(2), nowMs: 2000)
+        stream.received(fix(1), at: Arrival(wallMs: 1000))
+        stream.received(NMEAEncoder.frame("GPGSV,1,1,00"), at: Arrival(wallMs: 1050))
+        stream.received(fix(2), at: Arrival(wallMs: 2000))
         stream.paused()
-        stream.received(ByteBuffer(string: "?"), nowMs: 3000)
+        stream.received(ByteBuffer(string: "?"), at: Arrival(wallMs: 3000))
         stream.ended()
         #expect(stream.known.records.map(\.timestampMs) == [1050, 2000])
         #expect(stream.unknown.records.map(\.timestampMs) == [3000])

@@ -35,7 +35,7 @@ final class RecordingSink: TerminalSink {
     func records(_ topic: String) -> [TerminalRecord] { durable.filter { $0.topic == topic }.flatMap(\.records) }
 
     func deliver(
-        _ records: [TerminalRecord], topic: String, on eventLoop: any EventLoop
+        _ records: [TerminalRecord], topic: String, from source: String, on eventLoop: any EventLoop
     ) -> EventLoopFuture<DeliveryOutcome> {
         let delivery = Delivery(topic: topic, records: records)
         return state.withLock { state in

@@ -21,11 +21,13 @@ struct GatewayUnderTest {
 
     init(
         _ directory: TemporaryDirectory? = nil, lanes: [LaneSettings] = Self.lanes, routes: [(String, String)] = [],
+        sources: [(String, String)] = [],
         change: (inout EdgeConfiguration) -> Void = { _ in }
     ) throws {
         let directory = try directory ?? TemporaryDirectory()
         let router = try LaneRouter(
             lanes: lanes, routes: routes.map { LaneRoute(try TopicPattern($0.0), lane: $0.1) },
+            sources: sources.map { SourceRoute(try SourcePattern($0.0), lane: $0.1) },
             fallback: lanes.contains { $0.name == "standard" } ? "standard" : lanes[0].name)
         var configuration = EdgeConfiguration(
             root: directory.path, router: router, kafkaListener: KafkaListenerConfiguration(port: 0))

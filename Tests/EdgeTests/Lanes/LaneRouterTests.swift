@@ -19,6 +19,59 @@ import Testing
         #expect(lanes == ["critical", "bulk", "critical", "standard", "bulk", "bulk", "standard"])
     }
 
+    @Test("wildcards stand anywhere; ? is one character")
+    func wildcards() throws {
+        func pattern(_ text: String) throws -> NamePattern { try #require(NamePattern(text)) }
+        for (text, name, isMatch) in [
+            ("*.raw", "gnss.raw", true), ("*.raw", "gnss.raw.1", false), ("gnss.*.raw", "gnss.a.b.raw", true),
+            ("a?c", "abc", true), ("a?c", "ac", false), ("a?*", "a", false), ("a?*", "ab", true), ("?", "ä", true),
+            ("*aab*", "aaaab", true), ("a*a*a", "aa", false), ("a*a*a", "aaa", true), ("*", "", true),
+            ("kafka:*-7", "kafka:app-7-7", true), ("x", "x", true), ("x", "xy", false),
+        ] {
+            #expect(try pattern(text).matches(name) == isMatch, "\(text) \(name)")
+        }
+        for (one, other, isCovered) in [
+            ("*", "a?*", true), ("a?*", "a*", false), ("a*", "a?*", true), ("a?b", "a*b", false), ("*b*", "ab?", true),
+            ("a?b", "axb", true), ("a*z", "a*b*z", true), ("a*b*z", "a*z", false), ("?*", "a", true),
+        ] {
+            #expect(try pattern(one).covers(try pattern(other)) == isCovered, "\(one) \(other)")
+        }
+    }
+
+    @Test("sources go before topics, and only kinds that there are can be named")
+    func sources() throws {
+        let router = try LaneRouter(
+            routes: Self.routes([("gnss.*", "bulk")]),
+            sources: [
+                SourceRoute(try SourcePattern("ntrip:BASE?"), lane: "critical"),
+                SourceRoute(try SourcePattern("kafka:*alarm*"), lane: "critical"),
+                SourceRoute(try SourcePattern("*:test"), lane: "standard"),
+            ])
+        let lanes = ["ntrip:BASE1", "ntrip:BASE12", "kafka:site-alarm-2", "udp:test", "tcp:BASE1"].map {
+            router.lane(forSource: $0)
+        }
+        #expect(lanes == [0, nil, 0, 1, nil])
+        let cache = SourceLanes(router)
+        for _ in 0..<2 {
+            #expect(cache.lane(of: "ntrip:BASE1") == 0 && cache.lane(of: "tcp:BASE1") == nil)
+            #expect(cache.lane(ofClient: "alarms") == 0 && cache.lane(ofClient: nil) == nil)
+        }
+        for name in 0..<5000 { _ = cache.lane(ofClient: "\(name)") }
+        #expect(cache.lane(ofClient: "alarms") == 0)
+        for text in ["", "BASE1", "mqtt:*", "ntrip", "kafka:**", "ntripx:*"] {
+            #expect(throws: LaneRoutingError.sourceInvalid(text)) { try SourcePattern(text) }
+        }
+    }
+
+    @Test("a topic that several lanes hold keeps the lane that its routes name, else the most urgent")
+    func holders() throws {
+        let topics = LocalTopics(router: try LaneRouter(), incarnation: "x")
+        for lane in [2, 1, 0] { topics.recovered("a", partition: 0, lane: lane) }
+        for lane in [0, 2] { topics.recovered("b", partition: 1, lane: lane) }
+        #expect(topics.topic(named: "a")?.lane == 1 && topics.topic(named: "b")?.lane == 0)
+        #expect(topics.topic(named: "b")?.partitionCount == 2)
+    }
+
     @Test("the default lanes are those of the architecture")
     func defaults() throws {
         let router = try LaneRouter()
@@ -36,7 +89,7 @@ import Testing
         #expect(throws: LaneRoutingError.routeUnreachable(later, behind: earlier)) { try LaneRouter(routes: routes) }
     }
 
-    @Test("patterns that match no topic are refused", arguments: ["", "a*b", "**", "a b", "ä", "a/*", "*a"])
+    @Test("patterns that match no topic are refused", arguments: ["", "**", "*?", "a*?b", "a b", "ä", "a/*"])
     func badPatterns(text: String) {
         #expect(throws: LaneRoutingError.patternInvalid(text)) { try TopicPattern(text) }
     }

@@ -1,4 +1,5 @@
 import KafkaProtocol
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Testing
@@ -17,10 +18,12 @@ import WriteAheadLog
         }
     }
 
-    static func deliver(_ records: [TerminalRecord], topic: String = "t", to gateway: EdgeGateway) async throws
+    static func deliver(
+        _ records: [TerminalRecord], topic: String = "t", from source: String = "tcp:rover", to gateway: EdgeGateway
+    ) async throws
         -> DeliveryOutcome
     {
-        try await gateway.sink.deliver(records, topic: topic, on: loop).get()
+        try await gateway.sink.deliver(records, topic: topic, from: source, on: loop).get()
     }
 
     /// What a partition holds, in offset order.
@@ -46,6 +49,45 @@ import WriteAheadLog
         #expect(stored.allSatisfy { $0.timestampMs == 5 && $0.headers.map(\.key) == ["source"] })
         let batch = try #require(try gateway.lanes[1].log.read(from: 1, maxBytes: 1, maxCount: 1).batches.first)
         #expect(batch.wallMs == 1_700_000_000_000 && batch.clockQuality == .gnss)
+        await gateway.shutdown()
+    }
+
+    @Test("a source with a lane of its own feeds the topic from there, in order, also after a restart")
+    func sources() async throws {
+        let directory = try TemporaryDirectory()
+        for round in 0..<2 {
+            let gateway = try GatewayUnderTest(directory, sources: [("ntrip:BASE*", "critical")]).gateway
+            for step in 0..<3 {
+                for (source, name) in [("ntrip:BASE1", "b"), ("ntrip:ROVER", "r")] {
+                    let records = Self.records(["\(name)\(round)\(step)"], key: nil)
+                    #expect(try await Self.deliver(records, from: source, to: gateway) == .durable)
+                }
+            }
+            func values(_ lane: Int) throws -> [String] {
+                try Self.stored(gateway, 0, lane: lane).map { String(buffer: $0.value ?? ByteBuffer()) }
+            }
+            let expected = (0...round).flatMap { round in (0..<3).map { "\(round)\($0)" } }
+            #expect(try values(0) == expected.map { "b" + $0 })
+            #expect(try values(1) == expected.map { "r" + $0 })
+            // Readers on the site see the topic's own lane.
+            #expect(gateway.topics.topic(named: "t")?.lane == 1)
+            await gateway.shutdown()
+        }
+    }
+
+    @Test("a record without a time of its source has the gateway's, less its age, and the frame says so")
+    func times() async throws {
+        let test = try GatewayUnderTest()
+        let gateway = test.gateway
+        test.clock.reading.withLockedValue { $0.monotonicNs = 10_000_000_000 }
+        let now = test.clock.read()
+        var records = Self.records(["old", "new", "own"], key: nil)
+        records[0].arrivedNs = now.monotonicNs - 3_000_000_000
+        records[1].arrivedNs = now.monotonicNs
+        #expect(try await Self.deliver(records, to: gateway) == .durable)
+        #expect(try Self.stored(gateway, 0).map(\.timestampMs) == [now.wallMs - 3_000, now.wallMs, 5])
+        let batches = try gateway.lanes[1].log.read(from: 1, maxBytes: 1 << 20, maxCount: 10).batches
+        #expect(batches.map(\.hasGatewayTimes) == [true, false])
         await gateway.shutdown()
     }
 
