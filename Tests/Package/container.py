@@ -120,3 +120,5 @@ class Container:
         if self.terminal is not None:
             os.close(self.terminal)
         subprocess.run(["umount", self.root], check=False, stderr=subprocess.DEVNULL)
+        if not self.root.is_mount():
+            shutil.rmtree(self.directory, ignore_errors=True)

@@ -299,7 +299,7 @@ final class UplinkRunner: Sendable {
         }
     }
 
-    private static func makeClient() -> HTTPClient {
+    static func makeClient() -> HTTPClient {
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(30)))
         configuration.connectionPool.retryConnectionEstablishment = false
