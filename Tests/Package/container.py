@@ -47,7 +47,7 @@ class Container:
         os.close(inner)
         threading.Thread(target=self._drain, daemon=True).start()
         self._until(self._find_leader, "the container has a first process", 30)
-        self._until(lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded"),
+        self._until(lambda: self.run("systemctl", "is-active", "multi-user.target", check=False).returncode == 0,
                     "the container is up", 90)
         return self
 
@@ -75,7 +75,8 @@ class Container:
                 return
             assert self.child.poll() is None, b"".join(self.log)[-3000:].decode(errors="replace")
             time.sleep(0.1)
-        raise AssertionError(f"not within {seconds} s: {what}\n" + b"".join(self.log)[-3000:].decode(errors="replace"))
+        shown = self.journal() if self.leader else b"".join(self.log)[-3000:].decode(errors="replace")
+        raise AssertionError(f"not within {seconds} s: {what}\n{shown}")
 
     def run(self, *command, check=True, seconds=120, data=None):
         """A command in the container."""

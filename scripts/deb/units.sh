@@ -1,8 +1,8 @@
 set -e
 
-fixed_units="cairn-edge.service cairn-cloud.service"
+fixed_units="cairn-edge.service cairn-edge.socket cairn-cloud.service"
 
-# Those that run now, instances of the template too.
+# Services that run now, instances of the template too.
 running_units() {
     [ -d /run/systemd/system ] || return 0
     systemctl list-units --plain --no-legend --state=active,activating,reloading \
