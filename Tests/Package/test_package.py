@@ -147,17 +147,36 @@ def test_with_the_socket_unit_a_restart_refuses_no_connection(machine, package):
         tries, refused = map(int, child.communicate(timeout=60)[0].split())
         assert tries > 50 and refused == 0, (port, tries, refused)
     assert records(machine) == ["one", "two", "three"]
+    done = machine.run("cairn", "doctor", check=False)
+    assert done.returncode in (0, 1) and "kafka.listen 127.0.0.1:9092 is held by the running cairn" in done.stdout, done.stdout
+    machine.run("systemctl", "stop", "cairn-edge")
+    done = machine.run("cairn", "doctor", check=False)
+    assert "kafka.listen 127.0.0.1:9092 is held by systemd" in done.stdout, done.stdout
     machine.run("systemctl", "disable", "--now", "cairn-edge.socket", check=False)
     machine.run("systemctl", "restart", "cairn-edge")
+
+
+def test_an_instance_of_the_cloud_template(machine, package):
+    machine.write("/etc/cairn/cloud-b.yaml", """\
+http: {listen: "127.0.0.1:9744"}
+kafka: {listen: "127.0.0.1:9193"}
+store: {url: "dir:/var/lib/cairn-cloud-b/store"}
+""", 0o600)
+    machine.run("systemctl", "enable", "--now", "cairn-cloud@b")
+    machine.outside("kcat", "-b", "127.0.0.1:9193", "-P", "-t", "cloudy", "-X", "acks=all", data=b"one")
+    assert machine.show("cairn-cloud@b", "ActiveState") == "active"
 
 
 def test_an_upgrade_restarts_what_runs_over_its_data_and_keeps_edited_files(machine, newer):
     machine.write("/etc/cairn/edge.yaml", EDGE + "# edited\n", 0o600)
     process = machine.show("cairn-edge", "MainPID")
+    instance = machine.show("cairn-cloud@b", "MainPID")
     said = dpkg(machine, newer)
     assert "failures" in said, "the doctor's summary"
     assert machine.show("cairn-edge", "MainPID") not in ("0", process)
     assert machine.show("cairn-edge", "ActiveState") == "active"
+    assert machine.show("cairn-cloud@b", "MainPID") not in ("0", instance)
+    assert machine.show("cairn-cloud@b", "ActiveState") == "active"
     assert machine.run("cat", "/etc/cairn/edge.yaml").stdout.endswith("# edited\n")
     assert records(machine) == ["one", "two", "three"]
 
@@ -191,7 +210,7 @@ def test_a_purge_destroys_no_record_without_an_order(machine, package):
 
 def test_a_purge_with_the_order_leaves_nothing(machine, package):
     machine.shell("CAIRN_PURGE_DATA=yes dpkg --purge cairn")
-    for path in ("/etc/cairn", "/var/lib/cairn-edge", "/var/lib/private/cairn-edge", "/usr/bin/cairn"):
+    for path in ("/etc/cairn", "/var/lib/cairn-edge", "/var/lib/private/cairn-edge", "/var/lib/cairn-cloud-b", "/usr/bin/cairn"):
         assert machine.run("test", "-e", path, check=False).returncode != 0, path
     left = machine.shell("find / -xdev '(' -name 'cairn*' -o -name '_cairn*' ')' -not -path '/proc/*' -not -path '/mnt/*' "
                          "-not -path '/var/lib/dpkg/*' -not -path '/var/log/*' -not -path '/run/*'").stdout

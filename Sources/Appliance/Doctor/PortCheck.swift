@@ -33,6 +33,8 @@ enum PortCheck {
         let place = "\(listener.setting) \(listener.address)"
         switch holder {
         case .process("cairn", let id): return .good(name, "\(place) is held by the running cairn (process \(id))")
+        case .process("systemd", 1):
+            return .good(name, "\(place) is held by systemd for a socket unit (systemctl list-sockets)")
         case .process(let program, let id):
             return .failure(
                 name, "\(place) is taken by \(program) (process \(id))",
@@ -99,12 +101,16 @@ enum PortCheck {
 
     private static func holder(of inodes: Set<String>) -> Holder {
         let links = Set(inodes.map { "socket:[\($0)]" })
+        var first: Holder?
         for id in processes() {
             for descriptor in entries("/proc/\(id)/fd") where links.contains(link("/proc/\(id)/fd/\(descriptor)")) {
-                return .process(name: SmallText.read("/proc/\(id)/comm") ?? "?", id: id)
+                let process = Holder.process(name: SmallText.read("/proc/\(id)/comm") ?? "?", id: id)
+                // systemd keeps the sockets of its socket units open beside the service.
+                if case .process("cairn", _) = process { return process }
+                first = first ?? process
             }
         }
-        return .somebody
+        return first ?? .somebody
     }
 
     private static func processes() -> [Int] { entries("/proc").compactMap(Int.init) }

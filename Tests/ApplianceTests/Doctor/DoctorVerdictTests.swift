@@ -137,6 +137,7 @@ struct DoctorVerdictTests {
         #expect(verdict(.nobody, .elsewhere) == .failure)
         #expect(verdict(.process(name: "cairn", id: 7)) == .good)
         #expect(verdict(.process(name: "nginx", id: 7), up: true) == .failure)
+        #expect(verdict(.process(name: "systemd", id: 1)) == .good)
         #expect(verdict(.somebody) == .failure)
         #expect(verdict(.somebody, up: true) == .good)
     }
