@@ -46,7 +46,7 @@ test-interop: setup
 # Any number of simulated lives: make simulate SEEDS=20000, one with its trace: make simulate SEED=17
 simulate: build
 	@swift build $(SWIFT_FLAGS) --build-tests
-	@CAIRN_SEEDS=$(or $(SEEDS),5000) $(if $(SEED),CAIRN_SEED=$(SEED)) swift test $(SWIFT_FLAGS) --skip-build --filter Simulation
+	@CAIRN_SEEDS=$(or $(SEEDS),20000) $(if $(SEED),CAIRN_SEED=$(SEED)) swift test $(SWIFT_FLAGS) --skip-build --filter Simulation
 
 bench:
 	@scripts/system-packages bench

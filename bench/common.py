@@ -62,7 +62,10 @@ def build_client():
     program = ROOT / ".build/bench-client"
     program.parent.mkdir(exist_ok=True)
     sources = sorted((ROOT / "bench/kafka").glob("*.c"))
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, *sources, "-lrdkafka", "-lcurl", "-lpthread"], check=True)
+    # Renamed when it is whole: another bench may be running the one that is there.
+    made = program.with_suffix(f".{os.getpid()}")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", made, *sources, "-lrdkafka", "-lcurl", "-lpthread"], check=True)
+    made.rename(program)
     return program
 
 

@@ -10,7 +10,7 @@ struct Cairn: AsyncParsableCommand {
         subcommands: [
             UpCommand.self, EdgeCommand.self, CloudCommand.self, SimulateCommand.self, TailCommand.self,
             SiteCommand.self, GapsCommand.self, StatusCommand.self, DoctorCommand.self, WALCommand.self,
-            UplinkCommand.self, KeyCommand.self, ConfigCommand.self, NullBrokerCommand.self,
+            UplinkCommand.self, KeyCommand.self, FlashCommand.self, ConfigCommand.self, NullBrokerCommand.self,
         ])
 
     static let version = "0.1.0"

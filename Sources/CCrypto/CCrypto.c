@@ -9,6 +9,28 @@ int cairn_sha256(const void *data, size_t size, uint8_t *out) {
     return EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL);
 }
 
+/* cairn_digest is libcrypto's own context. */
+cairn_digest *cairn_sha256_new(void) {
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        return NULL;
+    }
+    return (cairn_digest *)ctx;
+}
+
+int cairn_sha256_update(cairn_digest *digest, const void *data, size_t size) {
+    return EVP_DigestUpdate((EVP_MD_CTX *)digest, data, size);
+}
+
+int cairn_sha256_finish(cairn_digest *digest, uint8_t *out) {
+    int done = EVP_DigestFinal_ex((EVP_MD_CTX *)digest, out, NULL);
+    cairn_sha256_free(digest);
+    return done;
+}
+
+void cairn_sha256_free(cairn_digest *digest) { EVP_MD_CTX_free((EVP_MD_CTX *)digest); }
+
 int cairn_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, uint8_t *out) {
     unsigned int written = 32;
     return HMAC(EVP_sha256(), key, (int)key_size, data, size, out, &written) != NULL;

@@ -76,6 +76,10 @@ int cairn_o_tmpfile(void) { return O_TMPFILE; }
 
 void cairn_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
+int cairn_spawn_closes_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
 int cairn_forbid_io_uring(void) {
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),

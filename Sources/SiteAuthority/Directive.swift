@@ -6,12 +6,16 @@
 /// | `lanes.<lane>.flush` | a time, 10 ms to 1 h |
 /// | `uplink.bandwidth` | bytes a second, or `off` |
 /// | `log.level` | trace, debug, info, notice, warning or error |
+/// | `update` | an ``UpdateOrder`` |
+/// | `update.paused` | `yes`: the update is neither downloaded nor installed for now |
 public enum Directive: Sendable, Equatable {
     case partitions(topic: String, count: Int32)
     case flush(lane: String, Duration)
     /// Nil: no limit.
     case bandwidth(bytesPerSecond: Int?)
     case logLevel(String)
+    case update(UpdateOrder)
+    case updatePaused
 
     public static let logLevels = ["trace", "debug", "info", "notice", "warning", "error"]
 
@@ -38,6 +42,12 @@ public enum Directive: Sendable, Equatable {
         case ("log", "level") where parts.count == 2:
             guard Self.logLevels.contains(value) else { return nil }
             self = .logLevel(value)
+        case ("update", "update") where parts.count == 1:
+            guard let order = UpdateOrder(value) else { return nil }
+            self = .update(order)
+        case ("update", "paused") where parts.count == 2:
+            guard value == "yes" else { return nil }
+            self = .updatePaused
         default: return nil
         }
     }
@@ -46,7 +56,7 @@ public enum Directive: Sendable, Equatable {
     public static func flaw(_ name: String, _ value: String) -> String? {
         if Directive(name, value) != nil { return nil }
         return "'\(value)': known are topics.TOPIC.partitions=N, lanes.LANE.flush=5s, uplink.bandwidth=64KiB (or off), "
-            + "log.level=info"
+            + "log.level=info, update.paused=yes; update is set by 'cairn site update'"
     }
 
     /// `250ms`, `5s`, `10m`.

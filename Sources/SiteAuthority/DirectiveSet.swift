@@ -35,6 +35,11 @@ public struct DirectiveSet: Codable, Sendable, Equatable {
         return changes(from: [:])
     }
 
+    /// The update that is told, and whether it is to wait.
+    public var update: (order: UpdateOrder?, isPaused: Bool) {
+        (values["update"].flatMap { UpdateOrder($0) }, values["update.paused"] == "yes")
+    }
+
     /// A directive of this version could not be applied.
     public mutating func refuse(_ name: String, _ reason: String) {
         guard values[name] != nil, refused.count < Self.refusedMax else { return }

@@ -12,10 +12,12 @@ public struct GatewayStatement: Codable, Sendable, Hashable {
     public var refused: [String: String]
     /// For which objects permissions to put are wanted, by lane; empty for a gateway with keys of its own.
     public var wants: [String: PutWish]
+    /// Image and update; nil from gateways that know of neither.
+    public var update: UpdateReport?
 
     public init(
         boot: UInt64, nonce: String, host: String, directives: UInt64 = 0, refused: [String: String] = [:],
-        wants: [String: PutWish] = [:]
+        wants: [String: PutWish] = [:], update: UpdateReport? = nil
     ) {
         self.boot = boot
         self.nonce = nonce
@@ -23,6 +25,7 @@ public struct GatewayStatement: Codable, Sendable, Hashable {
         self.directives = directives
         self.refused = refused
         self.wants = wants
+        self.update = update
     }
 }
 

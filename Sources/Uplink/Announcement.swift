@@ -49,15 +49,18 @@ public struct AnnounceReply: Codable, Sendable, Hashable {
     public var directivesVersion: UInt64?
     /// Permissions to put objects, for a gateway without keys.
     public var grants: [PutGrant]?
+    /// Where the object of the directive `update` can be read, for a gateway without keys. Secret.
+    public var updateURL: String?
 
     public init(
         adopted: [String: UInt64], directives: [String: String] = [:], directivesVersion: UInt64? = nil,
-        grants: [PutGrant]? = nil
+        grants: [PutGrant]? = nil, updateURL: String? = nil
     ) {
         self.adopted = adopted
         self.directives = directives
         self.directivesVersion = directivesVersion
         self.grants = grants
+        self.updateURL = updateURL
     }
 }
 

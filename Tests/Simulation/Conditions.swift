@@ -17,6 +17,8 @@ struct Conditions: Sendable {
     let quotaAge: Duration?
     let diskFaultsPerMille: Int
     let ledgerFaultsPerMille: Int
+    /// The longest time that passes in one event: seconds in some lives, hours in others, so that they take days.
+    let passMsMax: Int
     /// The uplink's cap; nil: none.
     let uplinkBytesPerSecond: Int?
 
@@ -30,8 +32,12 @@ struct Conditions: Sendable {
         diskFaultsPerMille = [0, 10, 40, 100].randomElement(using: &random) ?? 0
         ledgerFaultsPerMille = [0, 30, 150].randomElement(using: &random) ?? 0
         uplinkBytesPerSecond = random.chance(300) ? 4 << 10 : nil
+        let passMsMax = random.chance(500) ? 5_000 : 12 * 3_600_000
         dropsOldest = [random.chance(300), random.chance(500)]
-        quotaAge = random.chance(300) ? .seconds(Int.random(in: 5...40, using: &random)) : nil
+        let ageUnits = random.chance(300) ? Int.random(in: 5...40, using: &random) : nil
+        let unitMs = passMsMax / 5
+        quotaAge = ageUnits.map { .milliseconds($0 * unitMs) }
+        self.passMsMax = passMsMax
         self.quotaSegments = quotaSegments
         // Little is dropped in a short life unless much comes and nothing goes.
         let isFlood = dropsOldest.contains(true) && random.chance(700)

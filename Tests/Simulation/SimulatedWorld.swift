@@ -71,6 +71,7 @@ struct SimulatedWorld {
         try await consumer.catchUp(with: cloud)
         let delivery = try await Delivery(cloud.ledger.view, durableStore)
         note("objects", digest())
+        tally["simulated minutes", default: 0] += Int(clock.milliseconds / 60_000)
         let gaps = try Gaps(cloud.ledger.view)
         for (reason, count) in gaps.countByReason { tally["gap: \(reason)", default: 0] += count }
         note("gaps", gaps.description)
@@ -113,7 +114,7 @@ struct SimulatedWorld {
     }
 
     private mutating func passTime() {
-        clock.advance(by: .milliseconds(Int.random(in: 1...5000, using: &random)))
+        clock.advance(by: .milliseconds(Int.random(in: 1...conditions.passMsMax, using: &random)))
         for lane in site.lanes { lane.log.expire(nowNs: UInt64(clock.milliseconds) * 1_000_000) }
     }
 

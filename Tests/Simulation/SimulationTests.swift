@@ -11,7 +11,7 @@ struct SimulationTests {
     private static var seeds: Range<UInt64> {
         if let only { return only..<(only + 1) }
         let first = environment["CAIRN_SEED_FIRST"].flatMap(UInt64.init) ?? 1
-        return first..<(first + (environment["CAIRN_SEEDS"].flatMap(UInt64.init) ?? 1000))
+        return first..<(first + (environment["CAIRN_SEEDS"].flatMap(UInt64.init) ?? 5500))
     }
 
     /// What went wrong in the life of a seed, and how often what happened.
@@ -49,6 +49,7 @@ struct SimulationTests {
         for failure in queue.failures { Issue.record("\(failure)") }
         guard Self.only == nil, queue.failures.isEmpty else { return }
         let tally = queue.tally
+        print("\(Self.seeds.count) lives, \((tally["simulated minutes"] ?? 0) / 1440) simulated days")
         print(tally.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", "))
         // A simulation in which nothing goes wrong proves nothing.
         for event in [

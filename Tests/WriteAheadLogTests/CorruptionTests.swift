@@ -44,6 +44,28 @@ struct CorruptionTests {
         #expect(try again.core.readAll().batches.count == groups.count + 4)
     }
 
+    @Test("in a last group that is known to have been durable a bad frame is rot: it alone is lost, and told")
+    func rotInTheLastGroup() throws {
+        var (core, _) = try Make.core(disk)
+        let outcomes = core.commit((0..<4).map { Make.entry(bytes: 3000, text: "\($0)") })
+        disk.corrupt(newest(core), at: core.committed[1].offsetBytes + 200) { $0 ^= 1 }
+        let bad = try #require(outcomes[1].lsn)
+        var again = try LaneCore(configuration: Make.configuration(), disk: disk, saltSeed: 2)
+        var asked: [UInt64] = []
+        let report = try again.recover { segments in
+            asked = segments.map(\.sequence)
+            return outcomes[3].lsn ?? 0
+        }
+        #expect(asked == [1])
+        #expect(report.tornTailBytes == 0 && report.quarantined.count == 1)
+        #expect(report.gaps == [LSNGap(firstLSN: bad, lastLSN: bad)])
+        let after = again.commit([Make.entry(text: "after")])[0]
+        #expect(after.lsn == (outcomes[3].lsn ?? 0) + 1)
+        let all = try again.readAll()
+        #expect(all.batches.map { $0.lsn } == [outcomes[0].lsn, outcomes[2].lsn, outcomes[3].lsn, after.lsn])
+        #expect(all.gaps == [LSNGap(firstLSN: bad, lastLSN: bad)])
+    }
+
     @Test("frames behind a cut never come back, even when what was written over the cut is damaged later")
     func noReturn() throws {
         var (core, _) = try Make.core(disk)

@@ -136,6 +136,15 @@ struct IndexTests {
         log.close()
     }
 
+    @Test("it follows by itself, also when many batches come at once and then none")
+    func follows() async throws {
+        let (log, _) = try openLane(directory)
+        let outcomes = await log.append((0..<20).map { Make.entry(text: "\($0)") })
+        try await log.waitForIndex()
+        #expect(log.indexedLSN >= outcomes[19].lsn ?? .max)
+        log.close()
+    }
+
     @Test("stale, only what it lacks is read")
     func stale() async throws {
         _ = try await prepare()

@@ -186,9 +186,10 @@ class Cloud(Target):
     def start(self):
         if self.store is None:
             self.store = self.store_kind(self.directory)
+        self.http = free_port()
         self.server = Server("cloud", [
             BINARY, "cloud", "--data-dir", self.directory / "cloud", "--wal-quota", "2GiB", "--kafka-listen", self.bootstrap,
-            "--http-listen", f"127.0.0.1:{free_port()}", *self.store.settings], self.port, self.directory)
+            "--http-listen", f"127.0.0.1:{self.http}", *self.store.settings], self.port, self.directory)
 
     def restart(self):
         self.server.stop()

@@ -8,6 +8,7 @@ struct SiteCommand: AsyncParsableCommand {
         commandName: "site", abstract: "Registers sites and says what they may do.",
         subcommands: [
             Add.self, List.self, Rotate.self, Grant.self, Set.self, Revoke.self, Retry.self, Fence.self,
+            SiteUpdateCommand.self,
         ])
 
     /// Which cloud node is asked.

@@ -10,7 +10,7 @@ enum EdgeKeys {
     /// With the settings of the lanes that `lanes.names` lists.
     static func all(lanes: [String]) -> [SettingKey] {
         general + listeners + [laneNames] + lanes.flatMap(lane) + log + CommonKeys.store + presigned + uplink + pacing
-            + CommonKeys.encryption + CommonKeys.log
+            + update + CommonKeys.encryption + CommonKeys.log
     }
 
     static let laneNames = SettingKey(

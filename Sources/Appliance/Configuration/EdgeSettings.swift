@@ -18,6 +18,7 @@ struct EdgeSettings: Sendable {
     var encryption: EncryptionSettings
     /// Nil: the store is used with keys.
     var presignAhead: Int?
+    var update: UpdateSettings
     var log: LogSettings
 
     /// - Parameter prefix: `edge.` where the settings stand under a role, as in `cairn up`.
@@ -47,6 +48,7 @@ struct EdgeSettings: Sendable {
                 "is below \(lane.dropsOldest ? "four" : "two") segments of \(lane.segmentBytes(wal)) bytes")
         }
         uplink = UplinkSettings(reader, prefix: prefix + "uplink.")
+        update = UpdateSettings(reader, prefix: prefix + "update.")
         let isPresigned = prefix.isEmpty && reader.choice("store.mode") == "presigned"
         store =
             prefix.isEmpty

@@ -67,10 +67,13 @@ final class EdgeHealth: Sendable {
                 rates: rates[lane.settings.name] ?? GatewayTrends.Rates(), uplink: uploads[lane.settings.name],
                 uptime: .nanoseconds(Int64(clamping: nowNs - startNs)), wallMs: wallMs)
         }
+        let confirmation = role.confirmation
         return GatewayReport(
             version: Cairn.version, site: role.site, incarnation: role.incarnation,
             uptimeSeconds: Int((nowNs - startNs) / 1_000_000_000), writtenAtMs: wallMs,
             isAccepting: role.isAccepting, lanes: lanes, uplink: role.uplinkReport,
+            update: role.updateReport, confirmable: confirmation.isConfirmable,
+            confirmableReasons: confirmation.reasons,
             listeners: status.intakes.map { intake in
                 GatewayReport.Listener(
                     name: intake.name, connections: Int(intake.counters.connectionsOpen),

@@ -1,6 +1,7 @@
 import Edge
 import Foundation
 import Glibc
+import SiteAuthority
 import Uplink
 import WriteAheadLog
 
@@ -61,6 +62,11 @@ struct GatewayReport: Codable, Equatable, Sendable {
     var lanes: [Lane]
     /// Pace of the uplink: cap, window, data plan; nil without one.
     var uplink: UplinkReport?
+    /// Image and update; nil without an uplink.
+    var update: UpdateReport?
+    /// Whether an image that is on trial may be kept, and why not yet.
+    var confirmable: Bool?
+    var confirmableReasons: [String]?
     var listeners: [Listener]
     var disk: Disk?
     var clock: SystemClock

@@ -1,3 +1,5 @@
+import SiteAuthority
+
 /// A gateway's report as a person reads it. Text in, text out.
 enum StatusTable {
     /// - Parameter ageSeconds: of the report, when it was read from a file.
@@ -20,6 +22,10 @@ enum StatusTable {
             lines.append("")
             lines.append(contentsOf: uplink.headLines)
             lines += uplink.lanes.compactMap { lane in lane.hold.map { "  \(lane.lane): held, \($0)" } }
+        }
+        if let update = report.update, update.state != .none || update.version != nil {
+            lines += ["", "image  \(update.line)"]
+            for reason in report.confirmableReasons ?? [] { lines.append("  not to be confirmed yet: \(reason)") }
         }
         if !report.listeners.isEmpty {
             lines += ["", "  listener                  open   frames       bytes    refused"]

@@ -89,6 +89,11 @@ struct CloudAnnounce {
                     store: role.store, sites: sites, validSeconds: Int(role.settings.presignValid.components.seconds))
                 reply.grants = presigner.grants(site: request.site, wishes, nowMs: WallClock.nowMs())
             }
+            if request.gateway?.update?.wantsURL == true, let order = sites.update(request.site) {
+                reply.updateURL =
+                    role.store.presigned(
+                        .read, order.key, Int(role.settings.presignValid.components.seconds), WallClock.nowMs())?.text
+            }
         }
         let body = AnnounceCoding.encode(reply)
         return Self.signed(ConsoleAnswer(200, json: body), key)

@@ -28,6 +28,7 @@ final class CloudRole: Service {
 
     /// Opens the ledger, which takes it over from an older process, and binds nothing yet.
     static func open(_ settings: CloudSettings, store: OpenedStore, logger: Logger) async throws -> CloudRole {
+        FreedMemory.keep()
         try FileManager.default.createDirectory(atPath: settings.dataDirectory, withIntermediateDirectories: true)
         let log = try SQLiteFencedLog(path: settings.dataDirectory + "/ledger.sqlite")
         let ledger = try await Ledger.open(log: log, logger: logger)

@@ -37,6 +37,10 @@ final class DirectiveKeeper: Sendable {
     }
 
     var version: UInt64 { state.withLock { $0.set.version } }
+    /// The update that is told; nil while the cloud has told nothing at all.
+    var update: (order: UpdateOrder?, isPaused: Bool)? {
+        state.withLock { $0.set.version > 0 ? $0.set.update : nil }
+    }
     var refused: [String: String] { state.withLock { $0.set.refused } }
 
     /// From any task; ``attend(_:)`` does it.
@@ -87,6 +91,8 @@ final class DirectiveKeeper: Sendable {
         case .logLevel(let level):
             LogLevelOverride.set(change.isTakenBack ? nil : Logger.Level(rawValue: level))
             return nil
+        // Updater looks at what is told, and reports by itself.
+        case .update, .updatePaused: return nil
         }
     }
 

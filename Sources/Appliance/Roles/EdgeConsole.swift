@@ -2,6 +2,7 @@ import Console
 import Dispatch
 import Edge
 import NIOCore
+import SiteAuthority
 import Uplink
 import WriteAheadLog
 
@@ -9,7 +10,8 @@ import WriteAheadLog
 enum EdgeConsole {
     static func content(_ role: EdgeRole, _ health: EdgeHealth) -> ConsoleContent {
         ConsoleContent(
-            page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) }, problems: { health.problems },
+            page: { page(role) }, metrics: { metrics(role) + uplinkMetrics(role) + updateMetrics(role) },
+            problems: { health.problems },
             endpoints: [
                 ConsoleEndpoint(.get, "/status.json") { _ in
                     ConsoleAnswer(200, json: ByteBuffer(string: await onReportThread { health.report().json() }))
@@ -57,6 +59,18 @@ enum EdgeConsole {
         return metrics
     }
 
+    private static func updateMetrics(_ role: EdgeRole) -> [Metric] {
+        guard let update = role.updateReport else { return [] }
+        return [
+            Metric(
+                "cairn_update_info", .gauge, "1, labelled with image and update.",
+                labels: [
+                    ("state", update.state.rawValue), ("version", update.version ?? ""), ("build", update.build ?? ""),
+                    ("target", update.target ?? ""),
+                ], value: 1)
+        ]
+    }
+
     private static func page(_ role: EdgeRole) -> String {
         let status = role.gateway.status()
         var lines = ["cairn gateway \(role.site), incarnation \(role.incarnation)", ""]
@@ -74,6 +88,9 @@ enum EdgeConsole {
             lines += dropped.map { "  \($0.settings.name) \(Self.dropped($0.log))" }
         }
         lines += role.uplinkReport.map { [""] + $0.lines } ?? []
+        if let update = role.updateReport, update.version != nil || update.target != nil {
+            lines += ["", "image: \(update.line)"]
+        }
         let groups = status.groups
         lines += ["", "consumer groups: \(groups.groups) with \(groups.offsets) offsets, \(groups.members) members"]
         lines += ["", "uplink: next object, phase, last error"]

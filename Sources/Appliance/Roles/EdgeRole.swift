@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import Sealing
 import ServiceLifecycle
+import SiteAuthority
 import Synchronization
 import Uplink
 import WriteAheadLog
@@ -15,6 +16,9 @@ final class EdgeRole: Service {
     let settings: EdgeSettings
     let gateway: EdgeGateway
     private let uplink: UplinkRunner?
+    private let updater = Mutex<Updater?>(nil)
+    /// The store has answered since the start.
+    private let storeAnswered = Atomic<Bool>(false)
     private let store: OpenedStore?
     private let keys: LiveKeyRing?
     private let logger: Logger
@@ -66,6 +70,7 @@ final class EdgeRole: Service {
                     settings, gateway, store: settings.encryption.store(around: store, keys), announcer: announcer,
                     grants: store.grants, logger: logger)
             } else { nil }
+        if let uplink, let store { updater.withLock { $0 = makeUpdater(uplink, store) } }
     }
 
     /// Takes data in and uploads it until the group shuts down; then everything taken becomes durable.
@@ -90,9 +95,10 @@ final class EdgeRole: Service {
         store?.forgetUploads(prefix: prefix, keeping: uplink?.openKeys ?? [])
         await withTaskGroup(of: Void.self) { group in
             if let uplink { group.addTask { await uplink.run() } }
+            if let updater = updater.withLock({ $0 }) { group.addTask { await updater.run() } }
             if let store {
                 group.addTask {
-                    await store.probe(logger: self.logger)
+                    if await store.probe(logger: self.logger) { self.storeAnswered.store(true, ordering: .relaxed) }
                     await store.abortLeftovers(prefix: prefix, logger: self.logger)
                 }
             }
@@ -157,6 +163,9 @@ final class EdgeRole: Service {
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
         if let trouble = uplink?.trouble { problems.append(trouble) }
         if let pacing = uplink?.pacer.status { problems += pacing.problems }
+        if let update = updateReport, update.state == .failed || update.state == .rolledBack {
+            problems.append("update to \(update.target ?? "-") \(update.state.rawValue): \(update.reason ?? "")")
+        }
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
@@ -170,6 +179,13 @@ final class EdgeRole: Service {
     }
 
     func noteOrder(_ text: String) { logger.notice("\(text)", metadata: ["site": "\(site)"]) }
+
+    var updateReport: UpdateReport? { updater.withLock { $0 }?.report }
+    var updateLogger: Logger { logger }
+    var hasUplink: Bool { uplink != nil }
+    var isStartCounted: Bool { uplink?.isStartCounted ?? true }
+    /// Cloud or store have answered since the start.
+    var hasReachedCloud: Bool { uplink?.hasAnswer == true || storeAnswered.load(ordering: .relaxed) }
 
     /// Nil when the uplink is switched off.
     var pacer: UplinkPacer<ContinuousClock>? { uplink?.pacer }

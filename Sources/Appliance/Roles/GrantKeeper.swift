@@ -13,6 +13,8 @@ final class GrantKeeper: Sendable {
         var book: GrantBook
         var age: [String: ContinuousClock.Instant] = [:]
         var replacing: [String: SiteObjectKey] = [:]
+        /// Where the bundle of an update can be read.
+        var update: (key: String, url: String)?
         /// A PUT waits for a permission.
         var isShort = false
     }
@@ -46,7 +48,9 @@ final class GrantKeeper: Sendable {
     }
 
     private func url(_ use: PresignedUse, _ key: String) -> String? {
-        guard let object = SiteObjectKey(parsing: key) else { return nil }
+        guard let object = SiteObjectKey(parsing: key) else {
+            return state.withLock { $0.update.flatMap { use == .read && $0.key == key ? $0.url : nil } }
+        }
         return state.withLock { state in
             state.book.url(
                 use == .read, use == .overwrite, incarnation: object.incarnation, lane: object.lane,
@@ -55,13 +59,23 @@ final class GrantKeeper: Sendable {
     }
 
     private func wanted(_ use: PresignedUse, _ key: String, _ refused: String?) {
-        guard let object = SiteObjectKey(parsing: key) else { return }
+        guard let object = SiteObjectKey(parsing: key) else {
+            return state.withLock { state in
+                if refused != nil, state.update?.url == refused { state.update = nil }
+                state.isShort = true
+            }
+        }
         state.withLock { state in
             if let refused { state.book.drop(refused: refused) }
             if use == .overwrite { state.replacing[object.lane] = object }
             state.isShort = true
         }
     }
+
+    /// A URL for the bundle `key`. It is not kept over a restart; another one is asked for then.
+    func permitUpdate(key: String, url: String) { state.withLock { $0.update = (key, url) } }
+
+    func wantsUpdateURL(of key: String) -> Bool { state.withLock { $0.update?.key != key } }
 
     /// - Parameter next: by lane, the object that is put next.
     func wishes(_ next: [String: SiteObjectKey]) -> [String: PutWish] {

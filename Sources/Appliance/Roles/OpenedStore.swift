@@ -91,9 +91,10 @@ final class OpenedStore: ObjectStore {
         try await StoreProbe(self, prefix: "probe/").run()
     }
 
-    /// Finds out what the store can do, trying until it can be reached, and acts on it.
-    func probe(logger: Logger) async {
-        guard canBeProbed else { return }
+    /// Finds out what the store can do, trying until it can be reached, and acts on it. False: it cannot be probed, or the task was cancelled.
+    @discardableResult
+    func probe(logger: Logger) async -> Bool {
+        guard canBeProbed else { return false }
         let policy = RetryPolicy(base: .milliseconds(500), cap: .seconds(30))
         var attempt = 1
         while !Task.isCancelled {
@@ -103,7 +104,7 @@ final class OpenedStore: ObjectStore {
                     if let s3 = store as? S3Store { store = s3.adapted(to: report.capabilities) }
                 }
                 logger.info("\(report)")
-                return
+                return true
             } catch {
                 logger.warning("object store not reachable yet: \(error)", metadata: ["store": "\(description)"])
                 var random = SystemRandomNumberGenerator()
@@ -112,6 +113,7 @@ final class OpenedStore: ObjectStore {
                 try? await Task.sleep(for: delay)
             }
         }
+        return false
     }
 
     /// Before uploads begin: forgets those in parts under `inner` that nobody will go on with.

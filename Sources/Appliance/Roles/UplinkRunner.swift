@@ -40,6 +40,9 @@ final class UplinkRunner: Sendable {
     private let boot: UInt64
     private let logger: Logger
     private let state: Mutex<State>
+    /// Installs what the cloud tells; its report goes with each request.
+    private let updater = Mutex<Updater?>(nil)
+    private let answered = Atomic<Bool>(false)
 
     /// - Parameter announcer: nil tells the nodes of `uplink.announce` over HTTP, if there are any.
     init(
@@ -103,6 +106,15 @@ final class UplinkRunner: Sendable {
         }
     }
 
+    /// A cloud node has answered since the start.
+    var hasAnswer: Bool { answered.load(ordering: .relaxed) }
+    /// This start is counted on the disk.
+    var isStartCounted: Bool { boot > 0 }
+    /// The update that the cloud tells; nil while it has told nothing.
+    var toldUpdate: (order: UpdateOrder?, isPaused: Bool)? { directives.update }
+
+    func report(_ updater: Updater) { self.updater.withLock { $0 = updater } }
+
     func drain(within limit: Duration) async -> Bool { await uplink.drain(within: limit) }
 
     func close() async { try? await client?.shutdown() }
@@ -138,6 +150,7 @@ final class UplinkRunner: Sendable {
         var statement = GatewayStatement(boot: boot, nonce: session.nonce, host: hostName())
         statement.directives = directives.version
         statement.refused = directives.refused
+        statement.update = updateReport
         guard let grants else { return statement }
         guard let identity else { return statement }
         var next: [String: SiteObjectKey] = [:]
@@ -149,7 +162,18 @@ final class UplinkRunner: Sendable {
         return statement
     }
 
+    private var updateReport: UpdateReport? {
+        guard let updater = updater.withLock({ $0 }) else { return nil }
+        var report = updater.report
+        if let grants, let order = updater.wanted, grants.wantsUpdateURL(of: order.key) { report.wantsURL = true }
+        return report
+    }
+
     fileprivate func told(_ reply: AnnounceReply) {
+        answered.store(true, ordering: .relaxed)
+        if let url = reply.updateURL, let order = reply.directives["update"].flatMap({ UpdateOrder($0) }) {
+            grants?.permitUpdate(key: order.key, url: url)
+        }
         if let found = reply.grants, !found.isEmpty { grants?.received(found) }
         if let version = reply.directivesVersion { directives.told(reply.directives, version: version) }
     }
@@ -160,7 +184,8 @@ final class UplinkRunner: Sendable {
             let version = directives.version
             await directives.attend(uplink)
             // What was applied is reported at once; so is what was refused.
-            if grants?.takeShortage() == true || directives.version != version { await greet() }
+            let hasNews = updater.withLock { $0 }?.takeNews() == true
+            if grants?.takeShortage() == true || directives.version != version || hasNews { await greet() }
             try? await Task.sleep(for: .seconds(1))
         }
     }
@@ -324,7 +349,8 @@ private struct WeakRunner {
 private func hostName() -> String {
     var bytes = [CChar](repeating: 0, count: 256)
     guard gethostname(&bytes, bytes.count - 1) == 0 else { return "unknown" }
-    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    // C's char has a sign on some processors and none on others.
+    return bytes.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
 }
 
 extension UplinkSettings {

@@ -61,8 +61,15 @@ enum SiteEndpoints {
             try await sites.direct(site: order.site, values)
         case .retry: await sites.retry(site: order.site)
         case .fence: try await sites.fence(site: order.site, incarnation: order.incarnation ?? "")
+        case .update, .upload:
+            guard let bundle = order.bundle else { throw .invalid("an order about a bundle that names none") }
+            if order.action == .update {
+                reply.isNew = try await UpdateOrders(role: role).update(order.site, bundle)
+            } else {
+                try await UpdateOrders(role: role).upload(bundle, &reply)
+            }
         }
-        guard reply.key != nil else { return reply }
+        guard reply.key != nil || order.action == .upload else { return reply }
         reply.announce = announce(role.settings)
         reply.store = store(role.settings.store)
         return reply

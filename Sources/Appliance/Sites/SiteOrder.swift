@@ -4,6 +4,20 @@ import Cloud
 struct SiteOrder: Codable, Sendable, Equatable {
     enum Action: String, Codable, Sendable {
         case add, revoke, rotate, grant, set, retry, fence
+        /// Tells a site which bundle to install.
+        case update
+        /// Asks where a bundle is to be put; about no site.
+        case upload
+    }
+
+    /// A bundle in the store.
+    struct Bundle: Codable, Sendable, Equatable {
+        var key: String
+        var sizeBytes: Int
+        var sha256: String
+        var version: String
+        /// Also a site that is told the same already.
+        var again = false
     }
 
     var action: Action
@@ -17,6 +31,8 @@ struct SiteOrder: Codable, Sendable, Equatable {
     var removes: [String]?
     /// Of `fence`.
     var incarnation: String?
+    /// Of `update` and `upload`. A size of 0: what the store says.
+    var bundle: Bundle?
 
     init(_ action: Action, site: String) {
         self.action = action
@@ -39,4 +55,9 @@ struct SiteOrderReply: Codable, Sendable, Equatable {
     var announce: [String]?
     var store: Store?
     var error: String?
+    /// Of `upload`: where to PUT the bundle, with which headers; nil when the store holds it already.
+    var uploadURL: String?
+    var uploadHeaders: [String: String]?
+    /// Of `update`: false where the site is told the same already.
+    var isNew: Bool?
 }

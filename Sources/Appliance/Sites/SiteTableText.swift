@@ -1,5 +1,6 @@
 import Cloud
 import FoundationEssentials
+import SiteAuthority
 
 /// `cairn site list` for people.
 enum SiteTableText {
@@ -16,6 +17,7 @@ enum SiteTableText {
             let end = key.expiresMs == 0 ? "" : ", valid until \(time(key.expiresMs))"
             lines.append("  key \(key.generation): \(key.fingerprint)\(end)")
         }
+        if let update = site.update { lines.append("  image: \(update.line)") }
         if !site.directives.isEmpty || site.directivesVersion > 0 {
             let applied = site.appliedVersion == site.directivesVersion ? "in force" : "not in force yet"
             lines.append("  told (version \(site.directivesVersion), \(applied)):")

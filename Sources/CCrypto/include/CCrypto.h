@@ -5,6 +5,12 @@
 /* SHA-256 and HMAC-SHA-256 of libcrypto. `out` has 32 bytes. Return 1 on success. */
 int cairn_sha256(const void *data, size_t size, uint8_t *out);
 int cairn_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, uint8_t *out);
+/* SHA-256 of bytes that come in pieces. NULL when libcrypto fails; `finish` frees the context as `free` does. */
+typedef struct cairn_digest cairn_digest;
+cairn_digest *cairn_sha256_new(void);
+int cairn_sha256_update(cairn_digest *digest, const void *data, size_t size);
+int cairn_sha256_finish(cairn_digest *digest, uint8_t *out);
+void cairn_sha256_free(cairn_digest *digest);
 /* MD5 for the Content-MD5 header of S3. `out` has 16 bytes. */
 int cairn_md5(const void *data, size_t size, uint8_t *out);
 

@@ -1,5 +1,6 @@
 #ifndef CAIRN_CURING_H
 #define CAIRN_CURING_H
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ int cairn_o_tmpfile(void);
 
 /* Names the calling thread, at most 15 bytes. */
 void cairn_name_thread(const char *name);
+
+/* A program that is started with these actions inherits no descriptor from `first` on. glibc hides the call behind
+   _GNU_SOURCE. 0 or an errno. */
+int cairn_spawn_closes_from(posix_spawn_file_actions_t *actions, int first);
 
 /* From now on io_uring_setup fails with EPERM in the calling thread and in threads it makes, as under a container's
    seccomp profile. For tests of the fallback. 0 or an errno; cannot be undone. */

@@ -4,25 +4,42 @@ import Synchronization
 
 /// Bytes of objects: whole ones just written here, and aligned blocks read from the store.
 ///
-/// Readers of the same block share one GET. The two kinds have limits of their own, so that reading old data does not
-/// push the newest out. Nothing in here has been verified.
+/// Readers of the same block share one GET. An object holds many partitions, and who reads few of them wants little of a
+/// block: the first GET brings what is known to be wanted of it (``expect(_:range:)``), the whole block if that is half of it or
+/// if it is asked for again. So a block costs two GETs at most while it is remembered. Blocks and written objects have limits of
+/// their own, so that reading old data does not push the newest out. Nothing in here has been verified.
 final class BlockCache: Sendable {
     struct BlockID: Hashable, Sendable {
         let key: String
         let index: Int
     }
 
+    /// A block, or a part of it: `bytes` begin at `start` of the object.
+    private struct Block: Sendable {
+        var start: Int
+        var bytes: ByteBuffer
+
+        /// Nil if not all of `range`, which counts from the start of the object, is in here.
+        func slice(_ range: Range<Int>) -> ByteBuffer? {
+            guard range.lowerBound >= start else { return nil }
+            return bytes.getSlice(at: bytes.readerIndex + range.lowerBound - start, length: range.count)
+        }
+    }
+
     private struct State {
         var tail: ByteLRU<String, ObjectBody>
-        var blocks: ByteLRU<BlockID, ByteBuffer>
+        var blocks: ByteLRU<BlockID, Block>
+        /// What readers are about to ask for, from the start of the object.
+        var expected = ByteLRU<BlockID, Range<Int>>(bytesMax: 4_096)
         var counts = CacheCounts()
     }
 
     private let store: any ObjectStore
     private let world: CloudWorld
-    private let blockBytes: Int
+    /// GETs read such blocks, aligned, or parts of them.
+    let blockBytes: Int
     private let gate: AsyncGate
-    private let flights = SingleFlight<BlockID, Result<ByteBuffer, ObjectStoreError>>()
+    private let flights = SingleFlight<BlockID, Result<Block, ObjectStoreError>>()
     private let state: Mutex<State>
     /// Few and quick: who waits is a consumer with a deadline of its own.
     private let retry = RetryPolicy(attemptsMax: 4, base: .milliseconds(50), cap: .seconds(1))
@@ -60,17 +77,24 @@ final class BlockCache: Sendable {
         }
     }
 
+    /// Says that `range` will be asked for soon: one GET brings what several readers want of a block.
+    func expect(_ key: String, range: Range<Int>) {
+        state.withLock { state in
+            for index in blockIndexes(range) {
+                let id = BlockID(key: key, index: index)
+                let part = range.clamped(to: blockRange(id, objectSizeBytes: .max))
+                let union = state.expected.peek(id).map { $0.union(part) } ?? part
+                state.expected.insert(union, for: id, bytes: 1)
+            }
+        }
+    }
+
     /// The bytes of `range` if they can be had without waiting.
     func inMemory(_ key: String, range: Range<Int>) -> ByteBuffer? {
         let indexes = blockIndexes(range)
         if let body = state.withLock({ $0.tail.value(for: key) }) { return body.bytes(range) }
-        return state.withLock { state in
-            guard indexes.count == 1,
-                let block = state.blocks.value(for: BlockID(key: key, index: indexes.lowerBound))
-            else { return nil }
-            let start = range.lowerBound - indexes.lowerBound * blockBytes
-            return block.getSlice(at: block.readerIndex + start, length: range.count)
-        }
+        guard indexes.count == 1 else { return nil }
+        return state.withLock { $0.blocks.value(for: BlockID(key: key, index: indexes.lowerBound)) }?.slice(range)
     }
 
     /// Exactly the bytes of `range`, which lies inside the object.
@@ -87,10 +111,9 @@ final class BlockCache: Sendable {
         let indexes = blockIndexes(range)
         var joined = ByteBuffer()
         for index in indexes {
-            let block = try await block(BlockID(key: key, index: index), objectSizeBytes: objectSizeBytes)
-            let start = index * blockBytes
-            let part = max(range.lowerBound, start) - start..<min(range.upperBound, start + blockBytes) - start
-            let bytes = try slice(block, part, key)
+            let id = BlockID(key: key, index: index)
+            let part = range.clamped(to: blockRange(id, objectSizeBytes: objectSizeBytes))
+            let bytes = try await bytes(of: id, objectSizeBytes: objectSizeBytes, part)
             if indexes.count == 1 { return bytes }
             joined.writeImmutableBuffer(bytes)
         }
@@ -101,33 +124,49 @@ final class BlockCache: Sendable {
         range.lowerBound / blockBytes...max(range.lowerBound, range.upperBound - 1) / blockBytes
     }
 
-    private func slice(_ bytes: ByteBuffer, _ range: Range<Int>, _ key: String) throws(ObjectStoreError) -> ByteBuffer {
-        guard let slice = bytes.getSlice(at: bytes.readerIndex + range.lowerBound, length: range.count) else {
-            throw ObjectStoreError(.get, key: key, .rangeOutsideObject, detail: "\(range) of \(bytes.readableBytes)")
-        }
-        return slice
+    private func blockRange(_ id: BlockID, objectSizeBytes: Int) -> Range<Int> {
+        let start = id.index * blockBytes
+        return start..<min(start + blockBytes, objectSizeBytes)
     }
 
-    private func block(_ id: BlockID, objectSizeBytes: Int) async throws(ObjectStoreError) -> ByteBuffer {
-        if let hit = lookUp(id) { return hit }
-        let result = await flights.run(id) {
-            if let hit = lookUp(id) { return .success(hit) }
-            return await gate.pass { await load(id, objectSizeBytes: objectSizeBytes) }
+    private func bytes(
+        of id: BlockID, objectSizeBytes: Int, _ part: Range<Int>
+    ) async throws(ObjectStoreError) -> ByteBuffer {
+        while true {
+            if let hit = lookUp(id, part) { return hit }
+            let block = try await flights.run(id) {
+                await gate.pass { await load(id, wanted: part, objectSizeBytes: objectSizeBytes) }
+            }.get()
+            // Another's flight may have brought another part.
+            if let bytes = block.slice(part) { return bytes }
         }
-        return try result.get()
     }
 
-    private func lookUp(_ id: BlockID) -> ByteBuffer? {
+    private func lookUp(_ id: BlockID, _ part: Range<Int>) -> ByteBuffer? {
         state.withLock { state in
-            let hit = state.blocks.value(for: id)
+            let hit = state.blocks.value(for: id)?.slice(part)
             if hit != nil { state.counts.blockHits += 1 }
             return hit
         }
     }
 
-    private func load(_ id: BlockID, objectSizeBytes: Int) async -> Result<ByteBuffer, ObjectStoreError> {
-        let start = id.index * blockBytes
-        let range = start..<min(start + blockBytes, objectSizeBytes)
+    /// What to read of a block for someone who wants `part`. Whoever was expected is served by it, and expected no more.
+    private func stretch(_ id: BlockID, wanted part: Range<Int>, objectSizeBytes: Int) -> Range<Int> {
+        let whole = blockRange(id, objectSizeBytes: objectSizeBytes)
+        return state.withLock { state in
+            let expected = state.expected.peek(id)
+            state.expected.remove(id)
+            let union = expected.map { $0.union(part) } ?? part
+            let isKnownInPart = state.blocks.peek(id) != nil
+            return isKnownInPart || union.count >= whole.count / 2 ? whole : union.clamped(to: whole)
+        }
+    }
+
+    private func load(
+        _ id: BlockID, wanted part: Range<Int>, objectSizeBytes: Int
+    ) async -> Result<Block, ObjectStoreError> {
+        if let hit = state.withLock({ $0.blocks.peek(id) }), hit.slice(part) != nil { return .success(hit) }
+        let range = stretch(id, wanted: part, objectSizeBytes: objectSizeBytes)
         var random = WorldRandom(random: world.random)
         do throws(ObjectStoreError) {
             let bytes = try await withRetry(retry, clock: world.clock, using: &random) {
@@ -139,16 +178,24 @@ final class BlockCache: Sendable {
                 }
                 return bytes
             }
+            let block = Block(start: range.lowerBound, bytes: bytes)
             state.withLock { state in
                 state.counts.gets += 1
                 state.counts.getBytes += UInt64(bytes.readableBytes)
-                state.blocks.insert(bytes, for: id, bytes: bytes.readableBytes)
+                state.blocks.insert(block, for: id, bytes: bytes.readableBytes)
             }
-            return .success(bytes)
+            return .success(block)
         } catch {
             state.withLock { $0.counts.failedGets += 1 }
             return .failure(error)
         }
+    }
+}
+
+extension Range<Int> {
+    /// The smallest range that holds both.
+    fileprivate func union(_ other: Range<Int>) -> Range<Int> {
+        Swift.min(lowerBound, other.lowerBound)..<Swift.max(upperBound, other.upperBound)
     }
 }
 

@@ -74,8 +74,9 @@ final class ExtentReader: Sendable {
         return counts
     }
 
-    /// The piece that holds `offset`, if it is in memory or can be made at once of bytes that are.
-    func cached(_ extent: Extent, offset: Int64) -> Piece? {
+    /// The piece that holds `offset`, if it is in memory or can be made at once of bytes that are. What is made is verified and
+    /// copied here and now, and so comes off `makingBytes`; where that is used up, nothing is made.
+    func cached(_ extent: Extent, offset: Int64, makingBytes: inout Int) -> Piece? {
         let id = ExtentID(extent)
         let (place, piece) = state.withLock { state -> (Place, Piece?) in
             let place = Self.nearest(state.places.value(for: id), to: offset, in: extent)
@@ -87,7 +88,10 @@ final class ExtentReader: Sendable {
             state.hits += 1
             return (place, piece)
         }
-        return piece ?? make(extent, id, from: place, wanted: offset)
+        guard piece == nil, makingBytes > 0 else { return piece }
+        let made = make(extent, id, from: place, wanted: offset)
+        makingBytes -= made?.bytes.readableBytes ?? 0
+        return made
     }
 
     /// Tail readers come right after the commit: what they want is in memory, only not yet patched. What does not fit, or
@@ -101,6 +105,20 @@ final class ExtentReader: Sendable {
             let kept = keep(piece.ending(with: extent), id, extent, wanted: wanted)
             return kept.endOffset > wanted ? kept : nil
         } catch { return nil }
+    }
+
+    /// Says that these will be asked for next, so that one GET brings what lies close together.
+    func expect(_ needs: [FetchNeed]) {
+        for need in needs where need.extent.isInObject {
+            let extent = need.extent
+            let place = state.withLock {
+                Self.nearest($0.places.peek(ExtentID(extent)), to: need.offset, in: extent)
+            }
+            let start = Int(extent.position) + place.position
+            // Who reads a long extent will go on in it.
+            let end = min(Int(extent.position + extent.lengthBytes), start + max(Self.pieceBytes, blocks.blockBytes))
+            if start < end { blocks.expect(extent.objectKey, range: start..<end) }
+        }
     }
 
     /// The piece that holds `offset`, which lies inside the extent.

@@ -39,7 +39,8 @@ final class FetchEngine: Sendable {
         reader = ExtentReader(blocks: blocks, volume: volume, configuration: configuration)
         planner = FetchPlanner(view: view, reader: reader)
         allowance = ByteAllowance(limitBytes: configuration.responsesBytesMax)
-        readAhead = ReadAhead(range: configuration.readAheadBytes, view: view)
+        readAhead = ReadAhead(
+            range: configuration.readAheadBytes, bytesMax: configuration.pieceBytesMax / 2, view: view)
     }
 
     var readFailures: UInt64 { failures.withLock { $0.count } }
@@ -55,20 +56,23 @@ final class FetchEngine: Sendable {
         }
     }
 
-    /// A fetch of a partition went from `offset` to `next`: whatever comes after it is brought in meanwhile.
-    func wentOn(_ place: TopicPartition, from offset: Int64, next: Int64) {
-        let needs = readAhead.read(place, from: offset, next: next)
-        guard !needs.isEmpty else { return }
+    /// A fetch has been answered: whatever comes next in its partitions is brought in meanwhile.
+    func wentOn(_ steps: [FetchStep]) {
+        let stretches = readAhead.goOn(steps, now: .now())
+        guard !stretches.isEmpty else { return }
         let runs = jobs.submit {
-            let missing = needs.filter { self.reader.cached($0.extent, offset: $0.offset) == nil }
-            _ = await self.load(missing)
-            self.readAhead.ended(place, needs)
+            let needs = FetchNeed.inTurns(stretches.map(\.needs))
+            var unlimited = Int.max
+            _ = await self.load(
+                needs.filter { self.reader.cached($0.extent, offset: $0.offset, makingBytes: &unlimited) == nil })
+            for stretch in stretches { self.readAhead.ended(stretch) }
         }
-        if !runs { readAhead.ended(place, needs) }
+        if !runs { for stretch in stretches { readAhead.ended(stretch) } }
     }
 
     private func load(_ needs: [FetchNeed]) async -> [(FetchNeed, Result<Piece, ReadError>)] {
-        await withTaskGroup(of: (FetchNeed, Result<Piece, ReadError>).self) { group in
+        reader.expect(needs)
+        return await withTaskGroup(of: (FetchNeed, Result<Piece, ReadError>).self) { group in
             for need in needs {
                 group.addTask {
                     do throws(ReadError) {

@@ -37,22 +37,34 @@ struct FetchFinding: Sendable {
 struct FetchNeed: Sendable {
     var extent: Extent
     var offset: Int64
+
+    /// The first of each list, then the second of each, and so on. Partitions that are read side by side lie side by side in
+    /// objects: taken in this order they need few GETs at a time, and all of them get on.
+    static func inTurns(_ lists: [[FetchNeed]]) -> [FetchNeed] {
+        (0..<(lists.map(\.count).max() ?? 0)).flatMap { turn in
+            lists.compactMap { turn < $0.count ? $0[turn] : nil }
+        }
+    }
 }
 
 /// Looks at partitions without waiting: what the ledger says, and what of it is in memory.
 struct FetchPlanner: Sendable {
     let view: LedgerView
     let reader: ExtentReader
-    /// Pieces brought in for one fetch at most, over all its partitions.
+    /// Pieces of one partition that are brought in for a fetch at most.
     static let needsMax = 32
+    /// Pieces brought in for one fetch at most, over all its partitions.
+    static let needsMaxInAll = 256
 
     /// - Parameters:
     ///   - bytesMax: what the response has room for.
     ///   - atLeastOne: nothing has been found so far, so the first batch goes out whatever its size.
     ///   - isReadCommitted: nothing from the last stable offset on, and aborted transactions named (rule T8).
     ///   - held: pieces brought in for this fetch, which the cache may have dropped since.
+    ///   - makingBytes: of pieces that may be made here and now.
     func look(
-        _ item: FetchItem, bytesMax: Int, atLeastOne: Bool, isReadCommitted: Bool = false, held: HeldPieces
+        _ item: FetchItem, bytesMax: Int, atLeastOne: Bool, isReadCommitted: Bool = false, held: HeldPieces,
+        makingBytes: inout Int
     ) -> FetchFinding {
         var finding = FetchFinding(nextOffset: item.offset)
         guard let facts = check(item, &finding) else { return finding }
@@ -69,7 +81,7 @@ struct FetchPlanner: Sendable {
         guard item.offset < end, limit > 0 || atLeastOne else { return finding }
         let (extents, aborted) = view.extentsAndAborted(
             item.topicID, item.index, from: item.offset, maxBytes: max(1, limit))
-        gather(item, extents, before: end, limit: limit, atLeastOne: atLeastOne, held, &finding)
+        gather(item, extents, before: end, limit: limit, atLeastOne: atLeastOne, held, &makingBytes, &finding)
         if isReadCommitted { finding.aborted = aborted.filter { $0.firstOffset < finding.nextOffset } }
         return finding
     }
@@ -92,7 +104,7 @@ struct FetchPlanner: Sendable {
 
     private func gather(
         _ item: FetchItem, _ extents: [Extent], before end: Int64, limit: Int, atLeastOne: Bool, _ held: HeldPieces,
-        _ finding: inout FetchFinding
+        _ makingBytes: inout Int, _ finding: inout FetchFinding
     ) {
         var gathered = Gathered()
         var offset = item.offset
@@ -100,7 +112,10 @@ struct FetchPlanner: Sendable {
             guard extent.baseOffset < end else { break }
             offset = max(offset, extent.baseOffset)
             while offset <= extent.lastOffset {
-                guard let piece = held.piece(extent, offset) ?? reader.cached(extent, offset: offset) else {
+                guard
+                    let piece = held.piece(extent, offset)
+                        ?? reader.cached(extent, offset: offset, makingBytes: &makingBytes)
+                else {
                     finding.needs = needs(extents, from: offset)
                     break search
                 }

@@ -37,6 +37,8 @@ final class FetchSession: @unchecked Sendable {
 
     /// Pause before another look while other responses use all of the memory for responses.
     private static let crowdedPause = TimeAmount.milliseconds(20)
+    /// Pieces made in one look, on the event loop that other connections need too; more are made on other threads.
+    private static let makingBytesMax = 1 << 20
 
     init(
         engine: FetchEngine, request: KafkaRequest, fetch: FetchRequest, items: [FetchItem],
@@ -81,7 +83,7 @@ final class FetchSession: @unchecked Sendable {
         let bytes = findings.reduce(0) { $0 + $1.recordsBytes }
         engine.allowance.giveBack(max(0, granted - bytes))
         let kept = min(granted, bytes)
-        let needs = findings.flatMap(\.needs)
+        let needs = FetchNeed.inTurns(findings.map(\.needs))
         let hasError = findings.contains { $0.error != .none }
         let isOver = loop.now >= deadline
         if bytes > 0 && bytes >= minBytes || hasError || items.isEmpty || (isOver && (needs.isEmpty || bytes > 0)) {
@@ -100,11 +102,12 @@ final class FetchSession: @unchecked Sendable {
     private func findAll(_ granted: Int) -> [FetchFinding] {
         var left = granted
         var found = false
+        var makingBytes = Self.makingBytesMax
         return items.map { item in
             // A crowded broker gives nothing now; a first batch goes out whatever its size.
             var finding = engine.planner.look(
                 item, bytesMax: max(0, left), atLeastOne: !found && (granted > 0 || maxBytes == 0),
-                isReadCommitted: isReadCommitted, held: held)
+                isReadCommitted: isReadCommitted, held: held, makingBytes: &makingBytes)
             let bytes = finding.recordsBytes
             left -= bytes
             found = found || bytes > 0
@@ -167,11 +170,11 @@ final class FetchSession: @unchecked Sendable {
     }
 
     /// Pieces on their way for this fetch count like a response. Returns those that there is room for; one at least, or a
-    /// crowded broker would never get on.
+    /// crowded broker would never get on. The response has no room for more than `maxBytes`.
     private func reserveHeld(_ needs: [FetchNeed]) -> [FetchNeed] {
-        let limited = needs.prefix(FetchPlanner.needsMax)
+        let limited = needs.prefix(FetchPlanner.needsMaxInAll)
         let sizes = limited.map { min(Int($0.extent.lengthBytes), ExtentReader.pieceBytes) }
-        heldBytes = engine.allowance.take(upTo: sizes.reduce(0, +))
+        heldBytes = engine.allowance.take(upTo: min(maxBytes, sizes.reduce(0, +)))
         var left = heldBytes
         let count = sizes.prefix { size in
             left -= size
@@ -211,6 +214,7 @@ final class FetchSession: @unchecked Sendable {
         end()
         var response = FetchResponse()
         var topic = FetchResponse.Topic()
+        var steps: [FetchStep] = []
         for (item, finding) in zip(items, findings) {
             if topic.name != item.topicName || topic.topicID != item.topicID || topic.partitions.isEmpty {
                 if !topic.partitions.isEmpty { response.topics.append(topic) }
@@ -219,10 +223,14 @@ final class FetchSession: @unchecked Sendable {
                 topic.topicID = item.topicID
             }
             topic.partitions.append(partition(item, finding))
-            if finding.nextOffset > item.offset {
-                engine.wentOn(item.place, from: item.offset, next: finding.nextOffset)
-            }
+            // A partition whose batches were not in memory must not starve beside others whose are.
+            let isMissing = !finding.needs.isEmpty
+            guard isMissing || finding.nextOffset > item.offset else { continue }
+            steps.append(
+                FetchStep(
+                    place: item.place, offset: item.offset, next: finding.nextOffset, isMissing: isMissing))
         }
+        engine.wentOn(steps)
         if !topic.partitions.isEmpty { response.topics.append(topic) }
         let allowance = engine.allowance
         promise.completeWith(

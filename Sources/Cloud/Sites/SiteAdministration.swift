@@ -63,6 +63,25 @@ extension SiteRegistry {
         try await write(site, registration)
     }
 
+    /// Tells the site to install a bundle, under a serial of its own. False: it is told the same already, and `again` was not asked for.
+    public func update(
+        site: String, version: String, sizeBytes: Int, sha256: String, key: String, again: Bool
+    ) async throws(SiteFailure) -> Bool {
+        var registration = try active(site)
+        // Versions of a registration are never given twice, so neither are serials.
+        let order = UpdateOrder(
+            serial: registration.version + 1, version: version, sizeBytes: sizeBytes, sha256: sha256, key: key)
+        guard order.isSound, UpdateOrder(order.text) == order else {
+            throw .invalid("no such update can be told: \(order.text)")
+        }
+        if let told = registration.directives["update"].flatMap({ UpdateOrder($0) }), told.isSame(as: order), !again {
+            return false
+        }
+        registration.direct(["update": order.text], nowMs: world.wallMs())
+        try await write(site, registration)
+        return true
+    }
+
     /// An incarnation that may not be adopted from any more; there is no way back.
     public func fence(site: String, incarnation: String) async throws(SiteFailure) {
         guard ObjectKeys.isIncarnation(incarnation) else { throw .invalid("incarnation: 32 hexadecimal digits") }

@@ -1,4 +1,5 @@
 import Ledger
+public import SiteAuthority
 
 /// A site as `cairn site list` and the page show it.
 public struct SiteOverview: Sendable, Equatable, Codable {
@@ -38,6 +39,8 @@ public struct SiteOverview: Sendable, Equatable, Codable {
     /// What the gateway said it applied, and what it refused; nil when it was not heard of since the start.
     public var appliedVersion: UInt64?
     public var refused: [String: String]
+    /// Image and update of the gateway, as it said.
+    public var update: UpdateReport?
     public var address: String?
     public var heardMs: Int64?
     public var progress: [Lane]
@@ -55,6 +58,11 @@ extension SiteRegistry {
     public func directives(_ site: String) -> (values: [String: String], version: UInt64)? {
         guard let registration = ledger.view.registration(site), registration.directivesVersion > 0 else { return nil }
         return (registration.directives, registration.directivesVersion)
+    }
+
+    /// The update that a registered site is told, if any.
+    public func update(_ site: String) -> UpdateOrder? {
+        ledger.view.registration(site)?.directives["update"].flatMap { UpdateOrder($0) }
     }
 
     /// The last adopted object of each lane of one incarnation.
@@ -84,7 +92,8 @@ extension SiteRegistry {
                 SiteOverview.Key(generation: $0.generation, fingerprint: $0.fingerprint, expiresMs: $0.expiresMs)
             },
             directives: registration?.directives ?? [:], directivesVersion: registration?.directivesVersion ?? 0,
-            appliedVersion: report?.directives, refused: report?.refused ?? [:], address: report?.address,
+            appliedVersion: report?.directives, refused: report?.refused ?? [:], update: report?.update,
+            address: report?.address,
             heardMs: report?.heardMs,
             progress: lanes.map { lane in
                 SiteOverview.Lane(

@@ -131,7 +131,8 @@ public final class SiteRegistry: Sendable {
         state.withLock { state in
             guard state.reports.count < 100_000 || state.reports[site] != nil else { return }
             state.reports[site] = SiteReport(
-                address: address, heardMs: nowMs, directives: report.directives, refused: report.refused)
+                address: address, heardMs: nowMs, directives: report.directives, refused: report.refused,
+                update: report.update?.bounded)
         }
         // It could not count its start, and claims nothing.
         guard report.boot > 0 else { return .held }
@@ -240,4 +241,5 @@ struct SiteReport: Sendable, Equatable {
     var heardMs: Int64
     var directives: UInt64
     var refused: [String: String]
+    var update: UpdateReport?
 }

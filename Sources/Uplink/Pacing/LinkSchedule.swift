@@ -4,6 +4,7 @@
 /// - Share: of every bytes that go out ahead of it, a waiting session earns `share / (1 - share)` as credit; with credit for a piece it goes
 ///   before everybody, so that live data never stops a backlog altogether.
 /// - A session waits at most `holdMax` for others: stores close uploads in which nothing comes.
+/// - Last: what is not data goes only while no upload sends or waits, earns no credit and is held as long as it takes.
 /// - Caps: the bucket of the link and, where there is one, that of the lane.
 struct LinkSchedule: Sendable {
     typealias ID = UInt64
@@ -24,6 +25,7 @@ struct LinkSchedule: Sendable {
         var waitingBytes = 0
         var lastGrantAt: Duration
         var credit = 0.0
+        var isLast = false
 
         var isWaiting: Bool { waitingBytes > 0 }
         var isCredited: Bool { isWaiting && credit >= Double(waitingBytes) }
@@ -69,6 +71,13 @@ struct LinkSchedule: Sendable {
         return nextID
     }
 
+    /// Something that is not data.
+    mutating func beginLast(now: Duration) -> ID {
+        let id = begin(lane: "", rank: .max, now: now)
+        sessions[id]?.isLast = true
+        return id
+    }
+
     mutating func end(_ id: ID) { sessions[id] = nil }
     mutating func endAll() { sessions.removeAll() }
 
@@ -84,7 +93,7 @@ struct LinkSchedule: Sendable {
         session.isSending = false
         session.waitingBytes = bytes
         sessions[id] = session
-        let isHeldLong = now - session.lastGrantAt >= Self.holdMax
+        let isHeldLong = !session.isLast && now - session.lastGrantAt >= Self.holdMax
         let isBlocked = isBlocked(id, session, now: now)
         if isBlocked, !isHeldLong { return .wait(until: now + Self.blockedPause) }
         let pause = max(link.wait(for: bytes, now: now), lanes[session.lane]?.wait(for: bytes, now: now) ?? .zero)
@@ -129,7 +138,7 @@ struct LinkSchedule: Sendable {
         if wasCredited { session.credit -= Double(bytes) }
         sessions[id] = session
         guard share > 0, !wasCredited else { return }
-        let behind = sessions.filter { $0.value.isWaiting && $0.value.rank > session.rank }.keys
+        let behind = sessions.filter { $0.value.isWaiting && $0.value.rank > session.rank && !$0.value.isLast }.keys
         for other in behind {
             let earned = Double(bytes) * share / (1 - share) / Double(behind.count)
             let credit = (sessions[other]?.credit ?? 0) + earned

@@ -146,6 +146,32 @@ struct Pacing: Sendable {
         schedule.end(id)
     }
 
+    // MARK: What is not data
+
+    /// Such as images: never while uploads are held as a whole, and never from the last fifth of the data plan.
+    func lastHold(now: Duration) -> LaneHold? {
+        if isPaused { return .paused }
+        if let throttledUntil, now < throttledUntil { return .throttled }
+        if linkWindow?.rule == .closed { return .window }
+        return budget.usedShare >= 0.8 ? .budget : nil
+    }
+
+    /// It is no upload, so the link is not measured by it; the data plan counts it.
+    mutating func beginLast(now: Duration) -> LinkSchedule.ID { schedule.beginLast(now: now) }
+
+    mutating func admitLast(_ id: LinkSchedule.ID, bytesMax: Int, now: Duration) -> LinkSchedule.Admission {
+        if lastHold(now: now) != nil { return .ended }
+        let admission = schedule.admit(id, bytesMax: bytesMax, now: now)
+        if case .granted(let bytes) = admission { budget.spent(bytes) }
+        return admission
+    }
+
+    /// A request follows only where something was granted.
+    mutating func endLast(_ id: LinkSchedule.ID, grantedBytes: Int) {
+        schedule.end(id)
+        if grantedBytes > 0 { budget.spent(Self.requestBytes) }
+    }
+
     func bytesPerSecond(lane: String, now: Duration) -> Double { rates[lane]?.bytesPerSecond(now: now) ?? 0 }
 
     /// Live data of every lane goes before backlog of any; within each by the lanes' priority. A lane's own order is never touched: the

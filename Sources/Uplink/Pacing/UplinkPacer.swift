@@ -110,6 +110,41 @@ public final class UplinkPacer<C: Clock<Duration>>: Sendable {
         }
     }
 
+    // MARK: What is not data
+
+    /// How many of `bytesMax` bytes of something that is not data, such as an image, may be moved now: what the caps let through within
+    /// `limit` while no upload sends or waits; 0 when there is no room, or with the reason why there will be none for a while.
+    public func admitLast(_ bytesMax: Int, within limit: Duration) async -> (bytes: Int, hold: LaneHold?) {
+        let began = now
+        let id = shared.withLock { shared in
+            Self.look(&shared, calendar, began)
+            return shared.pacing.beginLast(now: began)
+        }
+        var granted = 0
+        defer {
+            shared.withLock { $0.pacing.endLast(id, grantedBytes: granted) }
+            saveIfDue()
+        }
+        while granted < bytesMax {
+            let now = now
+            let (admission, hold) = shared.withLock { shared in
+                Self.look(&shared, calendar, now)
+                let admission = shared.pacing.admitLast(id, bytesMax: bytesMax - granted, now: now)
+                return (admission, shared.pacing.lastHold(now: now))
+            }
+            switch admission {
+            case .granted(let bytes): granted += bytes
+            case .ended: return (granted, hold)
+            case .wait(let until):
+                let pause = max(.milliseconds(1), min(until - now, .milliseconds(250)))
+                guard now + pause - began <= limit, (try? await clock.sleep(for: pause)) != nil else {
+                    return (granted, nil)
+                }
+            }
+        }
+        return (granted, nil)
+    }
+
     fileprivate func bodyDone(_ id: LinkSchedule.ID) { shared.withLock { $0.pacing.bodyDone(id) } }
 
     fileprivate func end(_ id: LinkSchedule.ID, isWhole: Bool) {

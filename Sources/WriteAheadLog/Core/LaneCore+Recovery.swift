@@ -7,7 +7,13 @@ extension LaneCore {
     ///
     /// The newest readable checkpoint gives the state, the frames after it bring it up to date; older segments are
     /// looked at by their first block only. Call once, before anything else.
-    public mutating func recover() throws(WALError) -> RecoveryReport {
+    ///
+    /// `knownDurable` is asked for the highest LSN that is known, from elsewhere, to have been durable in these segments. In the last
+    /// group rot and an unfinished write look alike: without such knowledge it is cut at its first bad frame, with it only
+    /// what is bad is lost, and told.
+    public mutating func recover(
+        knownDurable: ([(sequence: UInt64, salt: UInt64)]) -> UInt64 = { _ in 0 }
+    ) throws(WALError) -> RecoveryReport {
         var report = RecoveryReport()
         report.lane = configuration.name
         report.engine = disk.engineDescription
@@ -18,7 +24,8 @@ extension LaneCore {
         try findSegments(entries, &report)
         takeSpares(entries, &report)
         let base = loadCheckpoint(&report)
-        replay(from: base, window, &report)
+        let known = knownDurable(segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) })
+        replay(from: base, window, knownDurable: known, &report)
         joinUnreadable(&report)
         findOldGaps(before: base, window, &report)
         report.gaps = state.gaps.unrecorded(report.gaps)
@@ -110,13 +117,16 @@ extension LaneCore {
         return 0
     }
 
-    private mutating func replay(from base: Int, _ window: ScanWindow<D>, _ report: inout RecoveryReport) {
+    private mutating func replay(
+        from base: Int, _ window: ScanWindow<D>, knownDurable: UInt64, _ report: inout RecoveryReport
+    ) {
         let readable = segments.indices.filter { $0 >= base && segments[$0].isReadable }
         unsettled = UnsettledTail()
         var expected: UInt64? = readable.first.map { segments[$0].firstLSN }
         for (step, place) in readable.enumerated() {
             let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
             var scan = scan(place, window, expected: expected, limit: limit)
+            scan.knownDurableLSN = knownDurable
             unsettled = UnsettledTail()
             do throws(DiskError) {
                 while let item = try scan.next() { apply(item, of: place, &report) }

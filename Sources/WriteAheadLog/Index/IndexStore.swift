@@ -8,6 +8,13 @@ final class IndexStore {
 
     init(_ connection: SQLiteConnection) { self.connection = connection }
 
+    /// Only to look things up in a lane's file; nil when there is none that can be read.
+    convenience init?(reading directory: String) {
+        let path = directory + "/" + IndexSchema.fileName
+        guard let connection = try? SQLiteConnection(path: path, readOnly: true) else { return nil }
+        self.init(connection)
+    }
+
     // MARK: Facts
 
     /// Everything up to here is in the file; 0 in a new one.
@@ -18,6 +25,14 @@ final class IndexStore {
         guard let sequence = try meta("last_segment"), let salt = try meta("last_salt") else { return true }
         guard let live = segments.first(where: { $0.sequence == UInt64(bitPattern: sequence) }) else { return true }
         return live.salt == UInt64(bitPattern: salt)
+    }
+
+    /// Whether the segment indexed last is one of these.
+    func isOf(_ segments: [(sequence: UInt64, salt: UInt64)]) throws(Failure) -> Bool {
+        guard let sequence = try meta("last_segment"), let salt = try meta("last_salt") else { return false }
+        return segments.contains {
+            $0.sequence == UInt64(bitPattern: sequence) && $0.salt == UInt64(bitPattern: salt)
+        }
     }
 
     /// Highest end offset per partition, for when the newest segment is lost.

@@ -46,7 +46,7 @@ final class LaneIndexer: Sendable {
         self.disk = disk
         self.published = published
         self.store = Monitor(store)
-        lookups = Monitor(store == nil ? nil : Self.openLookups(directory))
+        lookups = Monitor(store == nil ? nil : IndexStore(reading: directory))
         let tail = IndexTail(limit: Self.tailMax, floorLSN: durableLSN + 1)
         var work = Work(tail: tail, indexedThrough: indexedThrough, durableLSN: durableLSN)
         work.isClosed = store == nil
@@ -58,11 +58,13 @@ final class LaneIndexer: Sendable {
     /// Takes what a commit made durable. Never blocks for SQLite.
     func add(_ entries: [IndexEntry], durableLSN: UInt64, facts: IndexFacts?, wantsSpare: Bool) {
         monitor.change { work in
+            // With nothing to do it sleeps until it is woken; with something, until the next flush is due.
+            let wasEmpty = work.tail.count == 0
             work.tail.append(entries)
             work.durableLSN = durableLSN
             if let facts { work.facts = facts }
             if wantsSpare { work.wantsSpare = true }
-            return ((), wake: work.isWaiting && work.isUrgent)
+            return ((), wake: work.isWaiting && (wasEmpty || work.isUrgent))
         }
     }
 
@@ -171,7 +173,7 @@ final class LaneIndexer: Sendable {
     /// From now on this is the file; what it lacks is read from the segments.
     private func use(_ opened: IndexStore, through lsn: UInt64) {
         store.withLock { $0 = opened }
-        lookups.withLock { $0 = Self.openLookups(directory) }
+        lookups.withLock { $0 = IndexStore(reading: directory) }
         monitor.withLock { work in
             work.mustRebuild = false
             work.isClosed = false
@@ -266,11 +268,6 @@ final class LaneIndexer: Sendable {
         published.withState { $0.status.indexedLSN = lsn }
     }
 
-    private static func openLookups(_ directory: String) -> IndexStore? {
-        let path = directory + "/" + IndexSchema.fileName
-        return (try? SQLiteConnection(path: path, readOnly: true)).map(IndexStore.init)
-    }
-
     private func withStore<T>(
         _ body: (IndexStore) throws(SQLiteConnection.Failure) -> T
     ) throws(SQLiteConnection.Failure) -> T {
@@ -315,7 +312,7 @@ extension LaneIndexer.Work {
     }
 
     var isUrgent: Bool {
-        tail.count >= LaneIndexer.flushCount || wantsSpare || hole != nil || mustRebuild || tail.count == 1
+        tail.count >= LaneIndexer.flushCount || wantsSpare || hole != nil || mustRebuild
     }
 
     fileprivate mutating func nextTask(at now: UInt64) -> Monitor<Self>.Step<LaneIndexer.Task?> {

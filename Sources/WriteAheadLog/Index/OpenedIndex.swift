@@ -3,12 +3,38 @@ struct OpenedIndex {
     var store: IndexStore?
     var indexedThrough: UInt64 = 0
 
-    /// Opens the file or begins a new one; says in the report what there is to do. When the file knows more than the
+    /// The file, opened or begun; for ``knownDurable(_:)`` before the log is recovered, and for `init` after it.
+    typealias Found = Result<IndexSchema.Opened, SQLiteConnection.Failure>
+
+    static func find(_ directory: String) -> Found {
+        Result { () throws(SQLiteConnection.Failure) in try IndexSchema.open(directory: directory) }
+    }
+
+    /// What is indexed had been durable before: the highest such LSN, if the file belongs to `segments`, else 0.
+    static func knownDurable(_ found: Found, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
+        guard case .success(let opened) = found, opened.rebuildReason == nil else { return 0 }
+        return knownDurable(IndexStore(opened.connection), segments)
+    }
+
+    /// The same of a lane that is only looked at.
+    static func knownDurable(reading directory: String, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
+        guard let store = IndexStore(reading: directory) else { return 0 }
+        return knownDurable(store, segments)
+    }
+
+    private static func knownDurable(_ store: IndexStore, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
+        guard (try? store.isOf(segments)) == true else { return 0 }
+        return (try? store.indexedThrough()) ?? 0
+    }
+
+    /// Takes the file up; says in the report what there is to do. When the file knows more than the
     /// segments do, the newest segment has been lost: the lane then goes on after what the file knows.
-    init<D: Disk>(_ directory: String, _ core: inout LaneCore<D>, _ report: inout RecoveryReport) {
+    init<D: Disk>(
+        _ found: Found, _ directory: String, _ core: inout LaneCore<D>, _ report: inout RecoveryReport
+    ) {
         let first = core.segments.first?.firstLSN ?? core.durableLSN + 1
         do throws(SQLiteConnection.Failure) {
-            var opened = try IndexSchema.open(directory: directory)
+            var opened = try found.get()
             var store = IndexStore(opened.connection)
             let segments = core.segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) }
             if opened.rebuildReason == nil, try !store.belongs(to: segments) {

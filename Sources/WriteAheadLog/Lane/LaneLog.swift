@@ -40,8 +40,15 @@ public final class LaneLog: LaneSource {
         }
         var core = try LaneCore(
             configuration: configuration, disk: disk, saltSeed: UInt64.random(in: .min ... .max), bootEpoch: bootEpoch)
-        var report = try core.recover()
-        let index = OpenedIndex(configuration.directory, &core, &report)
+        // Not before the segments: files of a newer format are left alone, this one too.
+        var found: OpenedIndex.Found?
+        var report = try core.recover { segments in
+            let index = OpenedIndex.find(configuration.directory)
+            found = index
+            return OpenedIndex.knownDurable(index, segments)
+        }
+        let index = OpenedIndex(
+            found ?? OpenedIndex.find(configuration.directory), configuration.directory, &core, &report)
         let log = LaneLog(core: core, index: index, lock: lock)
         log.published.know(report)
         try log.start(core)

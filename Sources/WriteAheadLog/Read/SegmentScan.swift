@@ -35,6 +35,8 @@ struct SegmentScan<D: Disk> {
     private let endBytes: Int
     /// Frames from this LSN on are dead: a later segment starts with it.
     private let limitLSN: UInt64
+    /// Groups that begin at or below this LSN had been written to their end: a bad frame in one is rot, whatever follows.
+    var knownDurableLSN: UInt64 = 0
     /// The LSN that comes next if nothing is missing; nil when unknown.
     private(set) var expectedLSN: UInt64?
     /// Where the next group would be.
@@ -170,7 +172,7 @@ struct SegmentScan<D: Disk> {
             group = nil
             return
         }
-        if following == nil, limitLSN == .max {
+        if following == nil, limitLSN == .max, current.header.firstLSN > knownDurableLSN {
             pending.append(.torn(offsetBytes: current.cursor, lengthBytes: current.next - current.cursor))
             position = boundary
             group = nil

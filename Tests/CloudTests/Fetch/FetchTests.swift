@@ -309,4 +309,60 @@ struct FetchTests {
             #expect(world.broker.status().responseBytes == 0)
         }
     }
+
+    @Test("partitions that share objects are read back with few bytes more than they have, also by one reader each")
+    func sharedObjects() async throws {
+        let (memory, log) = (MemoryStore(), MemoryFencedLog())
+        let partitions: Int32 = 16
+        try await BrokerWorld.run(BrokerWorld.settings(), memory: memory, log: log) { world in
+            try await world.createTopic("t", partitions: partitions)
+            for round in 0..<3 {
+                let batches = (0..<partitions).map { partition in
+                    (partition, Batches.make([String(repeating: "\(round)", count: 30_000)]))
+                }
+                _ = try await world.ask(world.produceRequest(batches), version: 12)
+            }
+        }
+        let storedBytes = UInt64(memory.contents.values.reduce(0) { $0 + $1.readableBytes })
+        for partitionsRead in [[3], Array(0..<partitions)] {
+            var small = BrokerWorld.settings()
+            small.fetch.blockBytes = 512 << 10
+            // One block fits: who comes back to another gets it again.
+            small.fetch.blockBytesMax = 600 << 10
+            small.fetch.tailBytesMax = 0
+            try await BrokerWorld.run(small, memory: memory, log: log) { world in
+                var offsets = Dictionary(uniqueKeysWithValues: partitionsRead.map { ($0, Int64(0)) })
+                while offsets.values.contains(where: { $0 < 3 }) {
+                    let asked = offsets.filter { $0.value < 3 }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+                    let answer = try await world.ask(world.fetchRequest(asked, maxWaitMs: 2_000), version: 12)
+                    for partition in answer.topics.flatMap(\.partitions) {
+                        #expect(partition.errorCode == .none)
+                        offsets[partition.index, default: 0] += Int64(try Batches.records(partition.records).count)
+                    }
+                }
+                let share = UInt64(partitionsRead.count) * storedBytes / UInt64(partitions)
+                #expect(world.broker.engine.reader.counts.getBytes <= 2 * share, "\(partitionsRead.count) partitions")
+            }
+        }
+    }
+
+    @Test("a partition that must come from the store gets on beside one whose batches are always in memory")
+    func coldBesideHot() async throws {
+        let (memory, log) = (MemoryStore(), MemoryFencedLog())
+        try await BrokerWorld.run(BrokerWorld.settings(), memory: memory, log: log) { world in
+            try await world.createTopic("t", partitions: 2)
+            try await world.produce(Batches.make(["cold"]), partition: 1)
+        }
+        try await BrokerWorld.run(BrokerWorld.settings(), memory: memory, log: log) { world in
+            var hot: Int64 = 0
+            for round in 0..<200 {
+                try await world.produce(Batches.make(["hot \(round)"]), partition: 0)
+                let answer = try await world.ask(world.fetchRequest([(0, hot), (1, 0)], maxWaitMs: 1_000), version: 12)
+                let found = answer.topics.flatMap(\.partitions)
+                hot += Int64(try Batches.records(found.first { $0.index == 0 }?.records).count)
+                if try Batches.records(found.first { $0.index == 1 }?.records).map(\.value) == ["cold"] { return }
+            }
+            Issue.record("200 fetches, and never a record of the cold partition")
+        }
+    }
 }

@@ -162,4 +162,37 @@ struct LinkScheduleTests {
         #expect(sent <= rate * 20 + 2 * 65_536)
         #expect(schedule.sessionCount == ids.count)
     }
+
+    @Test("what is not data goes only while no upload sends or waits, however long that takes")
+    func last() {
+        var link = schedule(rate: nil, share: 0.5)
+        let data = link.begin(lane: "bulk", rank: 5, now: .zero)
+        let image = link.beginLast(now: .zero)
+        for second in 0..<100 {
+            let now = Duration.seconds(second)
+            guard case .granted = link.admit(data, bytesMax: 1 << 20, now: now) else {
+                return #expect(Bool(false), "data waits for an image at \(second) s")
+            }
+            guard case .wait = link.admit(image, bytesMax: 1 << 20, now: now) else {
+                return #expect(Bool(false), "an image goes beside data at \(second) s")
+            }
+        }
+        link.bodyDone(data)
+        #expect(link.admit(image, bytesMax: 100, now: .seconds(100)) == .granted(100))
+        // Its own bytes hold up nobody.
+        #expect(link.admit(data, bytesMax: 100, now: .seconds(100)) == .granted(100))
+    }
+
+    @Test("what is not data keeps to the cap")
+    func lastUnderCap() {
+        var link = schedule(rate: 10_000)
+        let image = link.beginLast(now: .zero)
+        var granted = 0
+        for tick in 0..<6000 {
+            if case .granted(let bytes) = link.admit(image, bytesMax: 1 << 20, now: .milliseconds(10 * tick)) {
+                granted += bytes
+            }
+        }
+        #expect(granted <= 60 * 10_000 + (64 << 10) && granted > 59 * 10_000)
+    }
 }
