@@ -1,4 +1,4 @@
-# make run: builds Cairn, starts it and feeds it.    make test: passes all tests.
+# make run: builds Cairn, starts it and feeds it.    make test: passes all tests.    make deb: a Debian package.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
 BINARY := .build/release/cairn
 DATA ?= data
@@ -6,13 +6,16 @@ export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud clean help
+.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud package deb install test-package clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
 	@echo "make run REPLAY=F   the same, fed from a receiver capture"
 	@echo "make test           everything: format, unit tests, simulation, real clients and servers"
 	@echo "make simulate SEEDS=N   more lives of the simulation than make test plays"
+	@echo "make deb            a package for Debian 12 and 13: .build/cairn_VERSION_ARCH.deb"
+	@echo "make test-package   that package on fresh Debian systems, in containers; needs root"
+	@echo "make install        the same files into DESTDIR= PREFIX=/usr/local"
 	@echo "make bench          figures of docs/performance.md"
 	@echo "make bench-cloud    those of the cloud node alone; ARGS=\"--quick --only ack\", PEER=host:port"
 
@@ -56,6 +59,24 @@ bench-cloud:
 	@scripts/venv
 	@swift build $(SWIFT_FLAGS) --product cairn
 	@.venv/bin/python bench/kafka/run.py $(ARGS)
+
+# What is installed: the program with the Swift runtime inside, manual pages, completions, examples.
+# PROGRAM=F takes a program that is linked so already, and builds nothing.
+package: $(if $(PROGRAM),,build)
+	@scripts/system-packages deb
+	@scripts/deb/stage $(PROGRAM)
+
+deb: package
+	@scripts/deb/build
+
+# SUITES="bookworm trixie"
+test-package: deb
+	@scripts/system-packages package
+	@scripts/venv
+	@.venv/bin/python -m pytest -q -s Tests/Package
+
+install: package
+	@DESTDIR="$(DESTDIR)" PREFIX="$(or $(PREFIX),/usr/local)" scripts/deb/install
 
 clean:
 	rm -rf .build .venv

@@ -126,7 +126,8 @@ let package = Package(
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
                     "SiteAuthority", "TransportTLS",
-                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto", "CMalloc",
+                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto",
+                    "CMalloc",
                     "CUring", "CZstd",
                     argumentParser, configuration, lifecycle, unixSignals,
                     logging,

@@ -9,8 +9,8 @@ struct Cairn: AsyncParsableCommand {
         version: Cairn.version,
         subcommands: [
             UpCommand.self, EdgeCommand.self, CloudCommand.self, SimulateCommand.self, TailCommand.self,
-            SiteCommand.self, GapsCommand.self, StatusCommand.self, WALCommand.self, UplinkCommand.self,
-            KeyCommand.self, FlashCommand.self, ConfigCommand.self, NullBrokerCommand.self,
+            SiteCommand.self, GapsCommand.self, StatusCommand.self, DoctorCommand.self, WALCommand.self,
+            UplinkCommand.self, KeyCommand.self, FlashCommand.self, ConfigCommand.self, NullBrokerCommand.self,
         ])
 
     static let version = "0.1.0"

@@ -72,6 +72,8 @@ int cairn_ring_wait(cairn_ring *ring, long *written, int *synced) {
 
 int cairn_o_direct(void) { return O_DIRECT; }
 
+int cairn_o_tmpfile(void) { return O_TMPFILE; }
+
 void cairn_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 int cairn_spawn_closes_from(posix_spawn_file_actions_t *actions, int first) {

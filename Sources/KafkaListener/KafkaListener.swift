@@ -55,7 +55,7 @@ public final class KafkaListener: Sendable {
         guard mayStart else { throw KafkaListenerError.startedTwice }
         let channel: any Channel
         do {
-            channel = try await bootstrap().bind(host: shared.configuration.host, port: shared.configuration.port).get()
+            channel = try await bootstrap().listen(host: shared.configuration.host, port: shared.configuration.port)
         } catch {
             state.withLock { $0 = .stopped }
             throw KafkaListenerError.cannotBind(

@@ -40,7 +40,7 @@ final class EdgeRole: Service {
     ) async throws -> EdgeRole {
         let keys = try settings.encryption.keys()
         let gateway = try EdgeGateway(
-            try settings.gateway(), clock: clock, sealing: settings.encryption.sealing(keys),
+            try settings.gateway(), sealing: settings.encryption.sealing(keys), clock: clock,
             group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         if let replaced = gateway.identity.replaced { logger.error("site identity: \(replaced)") }
         if let trouble = gateway.boots.trouble { logger.warning("count of starts: \(trouble)") }

@@ -98,6 +98,11 @@ final class OpenedStore: ObjectStore {
     /// Ends connections; calls under way fail.
     func close() async { try? await client?.shutdown() }
 
+    /// What the store can do, found out with a few objects under `probe/` that are taken away again.
+    func examine() async throws(ObjectStoreError) -> StoreProbeReport {
+        try await StoreProbe(self, prefix: "probe/").run()
+    }
+
     /// Finds out what the store can do, trying until it can be reached, and acts on it. False: it cannot be probed, or the task was cancelled.
     @discardableResult
     func probe(logger: Logger) async -> Bool {
@@ -106,7 +111,7 @@ final class OpenedStore: ObjectStore {
         var attempt = 1
         while !Task.isCancelled {
             do {
-                let report = try await StoreProbe(self, prefix: "probe/").run()
+                let report = try await examine()
                 current.withLock { store in
                     if let s3 = store as? S3Store { store = s3.adapted(to: report.capabilities) }
                 }

@@ -328,7 +328,7 @@ final class UplinkRunner: Sendable {
         }
     }
 
-    private static func makeClient(_ uplink: UplinkSettings, _ clock: any Edge.WallClock) throws -> HTTPClient {
+    static func makeClient(_ uplink: UplinkSettings, _ clock: any Edge.WallClock) throws -> HTTPClient {
         var configuration = HTTPClient.Configuration(
             tlsConfiguration: try uplink.tls.configuration(), redirectConfiguration: .disallow,
             timeout: .init(connect: .seconds(5), read: .seconds(30)))

@@ -24,6 +24,9 @@ int cairn_ring_wait(cairn_ring *ring, long *written, int *synced);
 /* O_DIRECT, which differs between architectures and hides behind _GNU_SOURCE. */
 int cairn_o_direct(void);
 
+/* O_TMPFILE, for the same reason. */
+int cairn_o_tmpfile(void);
+
 /* Names the calling thread, at most 15 bytes. */
 void cairn_name_thread(const char *name);
 

@@ -1,4 +1,5 @@
 import GNSS
+import KafkaListener
 public import Logging
 public import NIOCore
 import NIOPosix
@@ -39,7 +40,7 @@ public final class NTRIPListener: IntakeListener {
     public func start() async throws {
         let bound = try await TCPBootstrap.server(group).childChannelInitializer { [self] channel in
             channel.eventLoop.makeCompletedFuture { try admit(channel) }
-        }.bind(host: caster.configuration.host, port: caster.configuration.port).get()
+        }.listen(host: caster.configuration.host, port: caster.configuration.port)
         channel.withLock { $0 = bound }
     }
 

@@ -1,3 +1,4 @@
+import KafkaListener
 public import Logging
 public import NIOCore
 import NIOPosix
@@ -65,7 +66,7 @@ public final class TCPListener: IntakeListener {
     public func start() async throws {
         let bound = try await TCPBootstrap.server(group).childChannelInitializer { [self] channel in
             channel.eventLoop.makeCompletedFuture { try admit(channel) }
-        }.bind(host: configuration.host, port: configuration.port).get()
+        }.listen(host: configuration.host, port: configuration.port)
         channel.withLock { $0 = bound }
     }
 

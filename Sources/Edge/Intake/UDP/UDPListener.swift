@@ -1,3 +1,4 @@
+import KafkaListener
 public import Logging
 public import NIOCore
 import NIOPosix
@@ -56,7 +57,7 @@ public final class UDPListener: IntakeListener {
         let bound = try await DatagramBootstrap(group: group)
             .channelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65_536))
             .channelInitializer { [self] channel in channel.eventLoop.makeCompletedFuture { try admit(channel) } }
-            .bind(host: configuration.host, port: configuration.port).get()
+            .listen(host: configuration.host, port: configuration.port)
         channel.withLock { $0 = bound }
     }
 
