@@ -35,6 +35,6 @@ running_slot() { sed -n 's/.*rauc\.slot=\([AB]\).*/\1/p' /proc/cmdline; }
 
 # status_url: where the gateway of this machine answers.
 status_url() {
-    port=$(awk '$4 == "http.listen" { print $3 }' "$run_dir/listeners" 2>/dev/null)
+    port=$(awk '$4 == "http.listen" { print $3 }' "$run_dir/listeners" 2>/dev/null || true)
     echo "http://127.0.0.1:${port:-9645}"
 }
