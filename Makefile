@@ -6,7 +6,7 @@ export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud clean help
+.PHONY: image-binary run build test test-swift test-interop lint setup simulate bench bench-cloud image test-image clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
@@ -15,6 +15,8 @@ help:
 	@echo "make simulate SEEDS=N   more lives of the simulation than make test plays"
 	@echo "make bench          figures of docs/performance.md"
 	@echo "make bench-cloud    those of the cloud node alone; ARGS=\"--quick --only ack\", PEER=host:port"
+	@echo "make image          a bootable image of the gateway (images/README.md); ARGS=\"--ssh KEYS\""
+	@echo "make test-image     boots it in a virtual machine: provisioning, power cuts, updates; needs no KVM, takes half an hour"
 
 run: build
 	@exec $(BINARY) up --data-dir $(DATA) $(if $(REPLAY),--replay $(REPLAY),--simulate) $(ARGS)
@@ -56,6 +58,26 @@ bench-cloud:
 	@scripts/venv
 	@swift build $(SWIFT_FLAGS) --product cairn
 	@.venv/bin/python bench/kafka/run.py $(ARGS)
+
+# The executable with Swift's runtime linked in, apart from the builds of tests; BINARY_ARGS="--binary FILE" or "--deb FILE" for another.
+IMAGE_BUILD := .build/image-release
+BINARY_ARGS ?= --binary $(IMAGE_BUILD)/release/cairn
+image-binary:
+	@$(if $(findstring $(IMAGE_BUILD),$(BINARY_ARGS)),scripts/system-packages build && \
+	    swift build -c release --static-swift-stdlib --scratch-path $(IMAGE_BUILD) --product cairn)
+
+image: image-binary
+	@images/requirements
+	@images/build $(BINARY_ARGS) $(ARGS)
+
+test-image: image-binary
+	@images/requirements test
+	@scripts/system-packages test
+	@scripts/venv
+	@shellcheck -x $(shell grep -lrE '^\#!/bin/bash|^\#!/usr/bin/env bash' images --include='*' --exclude-dir=root)
+	@shellcheck -x -P images/root $(filter-out %/common.sh,$(wildcard images/root/usr/lib/cairn/*))
+	@images/test/prepare .build/image-test $(BINARY_ARGS)
+	@CAIRN_BINARY=$(or $(HOST_BINARY),$(IMAGE_BUILD)/release/cairn) .venv/bin/python -m pytest -x -q images/test
 
 clean:
 	rm -rf .build .venv
