@@ -6,7 +6,7 @@ export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: image-binary run build test test-swift test-interop lint setup simulate bench bench-cloud image test-image clean help
+.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud image test-image clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
@@ -59,25 +59,21 @@ bench-cloud:
 	@swift build $(SWIFT_FLAGS) --product cairn
 	@.venv/bin/python bench/kafka/run.py $(ARGS)
 
-# The executable with Swift's runtime linked in, apart from the builds of tests; BINARY_ARGS="--binary FILE" or "--deb FILE" for another.
-IMAGE_BUILD := .build/image-release
-BINARY_ARGS ?= --binary $(IMAGE_BUILD)/release/cairn
-image-binary:
-	@$(if $(findstring $(IMAGE_BUILD),$(BINARY_ARGS)),scripts/system-packages build && \
-	    swift build -c release --static-swift-stdlib --scratch-path $(IMAGE_BUILD) --product cairn)
+# What goes into the image: --binary FILE, or --deb FILE. An executable that is not linked to Swift's runtime statically takes it along.
+IMAGE_BINARY ?= --binary $(or $(wildcard .build/package/cairn),$(BINARY))
 
-image: image-binary
+image: $(if $(findstring --deb,$(IMAGE_BINARY)),,build)
 	@images/requirements
-	@images/build $(BINARY_ARGS) $(ARGS)
+	@images/build $(IMAGE_BINARY) $(ARGS)
 
-test-image: image-binary
+test-image: build
 	@images/requirements test
 	@scripts/system-packages test
 	@scripts/venv
 	@shellcheck -x $(shell grep -lrE '^\#!/bin/bash|^\#!/usr/bin/env bash' images --include='*' --exclude-dir=root)
 	@shellcheck -x -P images/root $(filter-out %/common.sh,$(wildcard images/root/usr/lib/cairn/*))
-	@images/test/prepare .build/image-test $(BINARY_ARGS)
-	@CAIRN_BINARY=$(or $(HOST_BINARY),$(IMAGE_BUILD)/release/cairn) .venv/bin/python -m pytest -x -q images/test
+	@images/test/prepare .build/image-test $(IMAGE_BINARY)
+	@.venv/bin/python -m pytest -x -q images/test
 
 clean:
 	rm -rf .build .venv
