@@ -6,7 +6,7 @@ export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud package deb install test-package clean help
+.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud package deb install test-package image test-image clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
@@ -18,6 +18,8 @@ help:
 	@echo "make install        the same files into DESTDIR= PREFIX=/usr/local"
 	@echo "make bench          figures of docs/performance.md"
 	@echo "make bench-cloud    those of the cloud node alone; ARGS=\"--quick --only ack\", PEER=host:port"
+	@echo "make image          a bootable image of the gateway (images/README.md); ARGS=\"--ssh KEYS\""
+	@echo "make test-image     boots it in a virtual machine: provisioning, power cuts, updates; needs no KVM, takes half an hour"
 
 run: build
 	@exec $(BINARY) up --data-dir $(DATA) $(if $(REPLAY),--replay $(REPLAY),--simulate) $(ARGS)
@@ -77,6 +79,22 @@ test-package: deb
 
 install: package
 	@DESTDIR="$(DESTDIR)" PREFIX="$(or $(PREFIX),/usr/local)" scripts/deb/install
+
+# What goes into the image: --binary FILE, or --deb FILE. An executable that is not linked to Swift's runtime statically takes it along.
+IMAGE_BINARY ?= --binary $(or $(wildcard .build/package/cairn),$(BINARY))
+
+image: $(if $(findstring --deb,$(IMAGE_BINARY)),,build)
+	@images/requirements
+	@images/build $(IMAGE_BINARY) $(ARGS)
+
+test-image: build
+	@images/requirements test
+	@scripts/system-packages test
+	@scripts/venv
+	@shellcheck -x $(shell grep -lrE '^\#!/bin/bash|^\#!/usr/bin/env bash' images --include='*' --exclude-dir=root)
+	@shellcheck -x -P images/root $(filter-out %/common.sh,$(wildcard images/root/usr/lib/cairn/*))
+	@images/test/prepare .build/image-test $(IMAGE_BINARY)
+	@.venv/bin/python -m pytest -x -q images/test
 
 clean:
 	rm -rf .build .venv

@@ -49,6 +49,23 @@ struct SettingsTests {
             ])
     }
 
+    @Test("what a gateway listens on is told to a firewall, and what is off or connects out is not")
+    func listenerAddresses() async throws {
+        let flags = [
+            "--site", "A", "--data-dir", "/d", "--store-url", "dir:/s", "--kafka-listen", "",
+            "--ntrip-listen", "0.0.0.0:2101", "--tcp-listen", "[::]:5015", "--udp-listen", "0.0.0.0:5016",
+            "--tcp-connect", "10.0.0.9:5017",
+        ]
+        let reader = try await SettingsReader(keys: EdgeKeys.all, file: nil, flags: flags, environment: [:])
+        let listeners = EdgeSettings(reader).listeners.map(\.description)
+        try reader.finish()
+        #expect(
+            listeners == [
+                "tcp 127.0.0.1 9645 http.listen", "tcp 0.0.0.0 2101 ntrip.listen", "tcp :: 5015 tcp.listen",
+                "udp 0.0.0.0 5016 udp.listen",
+            ])
+    }
+
     @Test("a value outside its range is refused")
     func range() async throws {
         let found = try await problems(environment: ["CAIRN_UPLINK_CONCURRENCY": "99"]) {

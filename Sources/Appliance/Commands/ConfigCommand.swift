@@ -2,7 +2,8 @@ import ArgumentParser
 
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Shows and checks configuration.", subcommands: [Example.self, Check.self])
+        commandName: "config", abstract: "Shows and checks configuration.",
+        subcommands: [Example.self, Check.self, Listeners.self])
 
     enum Role: String, ExpressibleByArgument, CaseIterable {
         case edge, cloud, up
@@ -50,6 +51,23 @@ struct ConfigCommand: AsyncParsableCommand {
             }
             try SettingsOptions.finish(reader)
             print("\(file): sound")
+        }
+    }
+
+    struct Listeners: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints what a gateway listens on, one a line: tcp|udp HOST PORT SETTING.")
+        @Argument(help: "The YAML file.") var file: String
+        @Argument(parsing: .allUnrecognized, help: "Settings as flags.") var settings: [String] = []
+
+        func run() async throws {
+            var options = SettingsOptions()
+            options.config = file
+            options.settings = settings
+            let reader = try await options.reader(EdgeKeys.all(lanes: await options.lanes()))
+            let edge = EdgeSettings(reader)
+            try SettingsOptions.finish(reader)
+            for listener in edge.listeners { print(listener) }
         }
     }
 }
