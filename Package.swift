@@ -144,6 +144,6 @@ let package = Package(
                 dependencies: [
                     "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Sealing", "Ledger", "Cloud",
                     "KafkaProtocol", nioCore, logging,
-                ], path: "Tests/Simulation", swiftSettings: swiftSettings),
+                ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: swiftSettings),
         ]
 )

@@ -169,7 +169,8 @@ struct Doctor: Sendable {
         let client: HTTPClient
         do { client = try UplinkRunner.makeClient(uplink, SystemWallClock()) } catch {
             return [
-                .failure(NetworkCheck.announceName, "uplink.tls-…: \(error)", "name files that are certificates and keys")
+                .failure(
+                    NetworkCheck.announceName, "uplink.tls-…: \(error)", "name files that are certificates and keys")
             ]
         }
         let found = await withTaskGroup(of: (Int, Finding).self) { group in

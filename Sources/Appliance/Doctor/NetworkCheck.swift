@@ -110,6 +110,11 @@ enum NetworkCheck {
                 "check that the address is this site's cloud node, and uplink.site-key against cairn site list")
         case .busy:
             return .warning(announceName, "\(url) is busy: \(error)", "look at the cloud node's /health")
+        case .untrusted:
+            return .failure(
+                announceName, "\(url): \(error)",
+                "uplink.tls-ca names the authorities of the cloud node, uplink.tls-certificate and -key what it asks for: docs/site-authority.md"
+            )
         case .unreachable, .badReply, .contested:
             return .failure(
                 announceName, "\(url) does not answer as a cloud node: \(error)",
