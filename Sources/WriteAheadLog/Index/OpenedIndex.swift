@@ -13,16 +13,7 @@ struct OpenedIndex {
     /// What is indexed had been durable before: the highest such LSN, if the file belongs to `segments`, else 0.
     static func knownDurable(_ found: Found, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
         guard case .success(let opened) = found, opened.rebuildReason == nil else { return 0 }
-        return knownDurable(IndexStore(opened.connection), segments)
-    }
-
-    /// The same of a lane that is only looked at.
-    static func knownDurable(reading directory: String, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
-        guard let store = IndexStore(reading: directory) else { return 0 }
-        return knownDurable(store, segments)
-    }
-
-    private static func knownDurable(_ store: IndexStore, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
+        let store = IndexStore(opened.connection)
         guard (try? store.isOf(segments)) == true else { return 0 }
         return (try? store.indexedThrough()) ?? 0
     }

@@ -4,7 +4,6 @@ import Sealing
 
 /// Segments of a lane's directory, looked at without changing anything; the lane may be in use.
 struct LaneWalk {
-    private let directory: String
     let disk: LocalDisk
     let window: ScanWindow<LocalDisk>
     private(set) var segments: [LiveSegment<LocalFile>] = []
@@ -15,7 +14,6 @@ struct LaneWalk {
 
     init(directory: String, keys: KeyRing?) throws(WALError) {
         guard access(directory, R_OK) == 0 else { throw .io(DiskError(.list, directory, errno: errno)) }
-        self.directory = directory
         let entries: [DiskEntry]
         do throws(DiskError) {
             disk = try LocalDisk(reading: directory)
@@ -56,15 +54,12 @@ struct LaneWalk {
     ) throws(WALError) {
         let readable = segments.indices.filter { $0 >= first && segments[$0].isReadable }
         var expected = readable.first.map { segments[$0].firstLSN }
-        let known = OpenedIndex.knownDurable(
-            reading: directory, readable.map { (sequence: segments[$0].sequence, salt: segments[$0].salt) })
         for (step, place) in readable.enumerated() {
             let segment = segments[place]
             let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
             var scan = SegmentScan(
                 window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit,
                 wantsPayload: wantsPayload)
-            scan.knownDurableLSN = known
             while let item = try nextItem(&scan) { try body(place, item) }
             expected = scan.expectedLSN ?? expected
         }
