@@ -34,9 +34,7 @@ struct ConfigCommand: AsyncParsableCommand {
         @Argument(parsing: .allUnrecognized, help: "Settings as flags.") var settings: [String] = []
 
         func run() async throws {
-            var options = SettingsOptions()
-            options.config = file
-            options.settings = settings
+            let options = SettingsOptions(file: file, flags: settings)
             let keys =
                 switch role {
                 case .edge: EdgeKeys.all(lanes: await options.lanes())
@@ -61,9 +59,7 @@ struct ConfigCommand: AsyncParsableCommand {
         @Argument(parsing: .allUnrecognized, help: "Settings as flags.") var settings: [String] = []
 
         func run() async throws {
-            var options = SettingsOptions()
-            options.config = file
-            options.settings = settings
+            let options = SettingsOptions(file: file, flags: settings)
             let reader = try await options.reader(EdgeKeys.all(lanes: await options.lanes()))
             let edge = EdgeSettings(reader)
             try SettingsOptions.finish(reader)

@@ -11,6 +11,14 @@ struct SettingsOptions: ParsableArguments {
         help: ArgumentHelp("Settings as flags, for example --kafka-listen 0.0.0.0:9092.", valueName: "setting"))
     var settings: [String] = []
 
+    init() {}
+
+    /// For commands that name the file in another way.
+    init(file: String, flags: [String]) {
+        config = file
+        settings = flags
+    }
+
     /// - Throws: ``ExitCode`` 78 after it said what is wrong.
     func reader(_ keys: [SettingKey]) async throws -> SettingsReader {
         do {

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import ObjectStore
 
 /// What is to be written where, found out before anything is written.
 struct FlashPlan {

@@ -1,4 +1,5 @@
 import Glibc
+import ObjectStore
 
 /// A disk, or a file, that is written to and read back. Nobody else has it open for writing, nor mounts it meanwhile.
 final class FlashTarget {

@@ -1,5 +1,6 @@
 import CZstd
 import Glibc
+import ObjectStore
 
 /// Bytes of an image from its beginning to its end.
 protocol ImageSource: AnyObject {
@@ -141,21 +142,6 @@ final class ZstdImage: ImageSource {
         }
         return count - left
     }
-}
-
-/// Fills `buffer` from `offset` on; fewer bytes only at the end, nil on failure.
-func readFully(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
-    var done = 0
-    while done < buffer.count, let base = buffer.baseAddress {
-        let count = pread(descriptor, base + done, buffer.count - done, off_t(offset + done))
-        if count < 0 {
-            if errno == EINTR { continue }
-            return nil
-        }
-        if count == 0 { break }
-        done += count
-    }
-    return done
 }
 
 /// `errno` in words.

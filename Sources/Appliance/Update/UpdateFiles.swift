@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import NIOCore
+import ObjectStore
 import SiteAuthority
 import WriteAheadLog
 

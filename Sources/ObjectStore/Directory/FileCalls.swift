@@ -54,18 +54,23 @@ struct OpenFile: ~Copyable {
 
     /// Fills `bytes` from `offset` on; the count read, fewer only at the end of the file; nil on failure.
     borrowing func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
-        var done = 0
-        while done < bytes.count, let base = bytes.baseAddress {
-            let count = pread(descriptor, base + done, bytes.count - done, off_t(offset + done))
-            if count < 0 {
-                if errno == EINTR { continue }
-                return nil
-            }
-            if count == 0 { break }
-            done += count
-        }
-        return done
+        readFully(descriptor, bytes, at: offset)
     }
+}
+
+/// Fills `buffer` from `offset` on; the count read, fewer only at the end of the file; nil on failure.
+package func readFully(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int? {
+    var done = 0
+    while done < buffer.count, let base = buffer.baseAddress {
+        let count = pread(descriptor, base + done, buffer.count - done, off_t(offset + done))
+        if count < 0 {
+            if errno == EINTR { continue }
+            return nil
+        }
+        if count == 0 { break }
+        done += count
+    }
+    return done
 }
 
 /// Syncs the directory at `path`; a directory that is gone counts as done. False on failure.

@@ -20,19 +20,17 @@ final class IndexStore {
     /// Everything up to here is in the file; 0 in a new one.
     func indexedThrough() throws(Failure) -> UInt64 { UInt64(bitPattern: try meta("indexed_through_lsn") ?? 0) }
 
-    /// Whether the file belongs to these segments: the one indexed last is still the same or has been freed.
-    func belongs(to segments: [(sequence: UInt64, salt: UInt64)]) throws(Failure) -> Bool {
-        guard let sequence = try meta("last_segment"), let salt = try meta("last_salt") else { return true }
-        guard let live = segments.first(where: { $0.sequence == UInt64(bitPattern: sequence) }) else { return true }
-        return live.salt == UInt64(bitPattern: salt)
+    /// Whether the segment indexed last is the one of its number among these; nil when there is none to compare.
+    func matches(_ segments: [(sequence: UInt64, salt: UInt64)]) throws(Failure) -> Bool? {
+        guard let sequence = try meta("last_segment"), let salt = try meta("last_salt") else { return nil }
+        return segments.first { $0.sequence == UInt64(bitPattern: sequence) }.map {
+            $0.salt == UInt64(bitPattern: salt)
+        }
     }
 
-    /// Whether the segment indexed last is one of these.
-    func isOf(_ segments: [(sequence: UInt64, salt: UInt64)]) throws(Failure) -> Bool {
-        guard let sequence = try meta("last_segment"), let salt = try meta("last_salt") else { return false }
-        return segments.contains {
-            $0.sequence == UInt64(bitPattern: sequence) && $0.salt == UInt64(bitPattern: salt)
-        }
+    /// Whether the file belongs to these segments: the one indexed last is still the same or has been freed.
+    func belongs(to segments: [(sequence: UInt64, salt: UInt64)]) throws(Failure) -> Bool {
+        try matches(segments) ?? true
     }
 
     /// Highest end offset per partition, for when the newest segment is lost.

@@ -14,7 +14,7 @@ struct OpenedIndex {
     static func knownDurable(_ found: Found, _ segments: [(sequence: UInt64, salt: UInt64)]) -> UInt64 {
         guard case .success(let opened) = found, opened.rebuildReason == nil else { return 0 }
         let store = IndexStore(opened.connection)
-        guard (try? store.isOf(segments)) == true else { return 0 }
+        guard (try? store.matches(segments)) == true else { return 0 }
         return (try? store.indexedThrough()) ?? 0
     }
 

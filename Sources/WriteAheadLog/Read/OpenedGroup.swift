@@ -19,6 +19,8 @@ final class OpenedGroup: @unchecked Sendable {
     deinit { memory.deallocate() }
 
     var plainBytes: Int { header.usedBytes - header.headBytes }
+    /// What it holds, which is more where it came from a larger group.
+    fileprivate var memoryBytes: Int { memory.count }
     /// Places in the file at which its frames lie.
     var frames: Range<Int> { start + header.headBytes..<start + header.usedBytes }
 
@@ -116,13 +118,13 @@ final class OpenedGroups: Sendable {
 
     /// A group of one frame is not worth keeping: whoever read it has all of it.
     func keep(_ group: OpenedGroup, of place: Place) {
-        guard group.header.frameCount > 1, group.plainBytes <= Self.bytesMax else { return }
+        guard group.header.frameCount > 1, group.memoryBytes <= Self.bytesMax else { return }
         kept.withLock { kept in
             guard !kept.contains(where: { $0.place == place && $0.group.start == group.start }) else { return }
             kept.append(Kept(place: place, group: group))
-            var bytes = kept.reduce(0) { $0 + $1.group.plainBytes }
+            var bytes = kept.reduce(0) { $0 + $1.group.memoryBytes }
             while bytes > Self.bytesMax || kept.count > Self.countMax {
-                bytes -= kept.removeFirst().group.plainBytes
+                bytes -= kept.removeFirst().group.memoryBytes
             }
         }
     }
