@@ -53,6 +53,16 @@ class AccountedProducer:
         return list(self.sent)
 
 
+def put(producer, topic, **record):
+    """Produces a record as soon as the client's own queue has room for it."""
+    while True:
+        try:
+            producer.produce(topic, **record)
+            return
+        except BufferError:
+            producer.poll(0.1)
+
+
 def assert_exactly_once_in_order(messages, sent):
     """Every record of every partition once, in the order it was sent, at dense offsets."""
     for partition, count in enumerate(sent):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Cloud, Edge, accepts, cairn, consume, free_port, wait_until
+from load import put
 
 SMALL_SEGMENTS = ["--wal-segment", "1MiB", "--wal-erase-block", "1MiB"]
 
@@ -205,13 +206,8 @@ def test_the_quota_holds_in_an_outage_and_space_comes_back_after_it(launch, dire
     producer = Producer({"bootstrap.servers": edge.bootstrap, "acks": "all", "linger.ms": 1, "message.timeout.ms": 4000, "log_level": 0})
     acked, refused = [], []
     for value in text(8000):
-        while True:
-            try:
-                producer.produce("field.quota", value=value, partition=0, on_delivery=lambda error, message: (
-                    refused if error else acked).append(message.value()))
-                break
-            except BufferError:
-                producer.poll(0.1)
+        put(producer, "field.quota", value=value, partition=0,
+            on_delivery=lambda error, message: (refused if error else acked).append(message.value()))
         producer.poll(0)
     producer.flush(20)
     assert refused and acked, (len(acked), len(refused))

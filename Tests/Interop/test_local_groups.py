@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from conftest import Edge, free_port, wait_until
+from load import put
 
 QUICK = ["--kafka-group-initial-delay", "100ms", "--kafka-partitions", "4"]
 
@@ -26,7 +27,7 @@ def produce(bootstrap, topic, first, count):
     from confluent_kafka import Producer
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 2})
     for number in range(first, first + count):
-        producer.produce(topic, value=b"%d" % number, partition=number % 4)
+        put(producer, topic, value=b"%d" % number, partition=number % 4)
         if number % 10_000 == 0:
             producer.poll(0)
     assert producer.flush(30) == 0
