@@ -80,14 +80,15 @@ test-package: deb
 install: package
 	@DESTDIR="$(DESTDIR)" PREFIX="$(or $(PREFIX),/usr/local)" scripts/deb/install
 
-# What goes into the image: --binary FILE, or --deb FILE. An executable that is not linked to Swift's runtime statically takes it along.
-IMAGE_BINARY ?= --binary $(or $(wildcard .build/package/cairn),$(BINARY))
+# What goes into the image: the program as it is packaged, or IMAGE_BINARY="--binary FILE" or "--deb FILE".
+IMAGE_BINARY ?= --binary .build/package/cairn
+IMAGE_NEEDS := $(if $(filter .build/package/cairn,$(IMAGE_BINARY)),package)
 
-image: $(if $(findstring --deb,$(IMAGE_BINARY)),,build)
+image: $(IMAGE_NEEDS)
 	@images/requirements
 	@images/build $(IMAGE_BINARY) $(ARGS)
 
-test-image: build
+test-image: build $(IMAGE_NEEDS)
 	@images/requirements test
 	@scripts/system-packages test
 	@scripts/venv

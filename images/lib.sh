@@ -21,8 +21,20 @@ need() {
     [ -z "$missing" ] || fail "not found:$missing; run images/requirements first"
 }
 
+# shellcheck disable=SC2046 # a list of options
 # as_root COMMAND...: root of a user namespace with the caller's range of ids; files get their owners, nothing needs privileges.
-as_root() { unshare --map-root-user --map-auto --mount --pid --fork --mount-proc "$@"; }
+as_root() { unshare $(mapping) --mount --pid --fork --mount-proc "$@"; }
+
+# mapping: options of unshare: the caller is root, its range follows. (--map-auto takes any user's range for that of uid 0.)
+mapping() {
+    local kind file
+    printf '%s' --map-root-user
+    for kind in users groups; do
+        file=/etc/sub$([ "$kind" = users ] && echo uid || echo gid)
+        awk -F: -v name="$(id -un)" -v id="$(id -u)" -v option=" --map-$kind=" \
+            '$1 == name || $1 == id { printf "%s%s,1,%s", option, $2, $3 - 1; exit }' "$file"
+    done
+}
 
 # debian_sources SUITE: the lines of sources.list, from the archives that this machine's apt uses.
 debian_sources() {

@@ -6,6 +6,7 @@ in the field, so they stand and fail in order. Around it real servers: SeaweedFS
 
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ specification.loader.exec_module(interop)
 
 BUILT = Path(os.environ.get("IMAGE_TEST_DIR", ROOT / ".build/image-test"))
 SITE, TOPIC, SECRET = "DAM01", "terminals", "cairnsecret"
+# Rounds of the last test; a release gets fifty: IMAGE_TEST_CUTS=50 make test-image
+CUTS = int(os.environ.get("IMAGE_TEST_CUTS", "6"))
 
 
 def built(pattern):
@@ -111,7 +114,7 @@ lanes:
         try:
             interop.wait_until(lambda: interop.accepts(port), "file server")
             self.box.sh(
-                f"cd /var/lib/private/cairn-edge && python3 -c \"import urllib.request as u; "
+                f"cd /var/lib/private/cairn-edge && rm -f *.raucb && python3 -c \"import urllib.request as u; "
                 f"u.urlretrieve('http://10.0.2.2:{port}/{bundle.name}', '{name}')\" "
                 f"&& chown --reference=. {name}", seconds=300)
         finally:
@@ -130,6 +133,23 @@ lanes:
 
     def build(self):
         return self.box.sh("sed -n s/^BUILD=//p /etc/cairn-image")
+
+    def start_accepting(self):
+        """Switches on, and waits until terminals are taken; the slot may be either one."""
+        self.box.start().ready()
+        self.wait_accepting()
+
+    def cut(self, producer):
+        """No power from here on; what was not acknowledged until now is the producer's to keep."""
+        self.box.cut_power()
+        producer.purge()
+        producer.flush(10)
+        self.failures.clear()
+
+    def verify(self):
+        """The gateway's log, read at rest."""
+        self.box.sh("systemctl stop cairn-edge && cairn wal verify /var/lib/private/cairn-edge && systemctl start cairn-edge", 300)
+        self.wait_accepting()
 
     def wait_for(self, build, seconds=2 * BOOT_SECONDS):
         self.box.wait_sh(f"grep -qx BUILD={build} /etc/cairn-image", seconds)
@@ -213,16 +233,11 @@ def test_acknowledged_records_survive_a_power_cut(site):
     while len(site.acknowledged) < before + 3000 and time.monotonic() < deadline:
         producer.poll(0.05)
     acknowledged = len(site.acknowledged)
-    site.box.cut_power()
+    site.cut(producer)
     assert before < acknowledged < before + 20_000, "the power went too early or too late to show anything"
-    producer.purge()
-    producer.flush(10)
-    site.failures.clear()
-    site.box.start().ready()
-    site.wait_accepting()
+    site.start_accepting()
     site.check_nothing_lost()
-    site.box.sh("systemctl stop cairn-edge && cairn wal verify /var/lib/private/cairn-edge && systemctl start cairn-edge", 300)
-    site.wait_accepting()
+    site.verify()
     site.wait_good()
 
 
@@ -307,3 +322,45 @@ def test_when_no_slot_is_confirmed_the_last_good_one_is_tried_for_ever(site):
     site.box.ready()
     site.wait_good()
     assert site.environment()["B_TRY"] == "0" and site.environment()["AGAIN"] == "0"
+
+
+def test_power_cuts_whatever_it_does(site):
+    """Cut while it takes data, while it uploads, while an update is written or tried, while it starts: it comes back, with everything."""
+    seed = int(os.environ.get("IMAGE_TEST_SEED", random.randrange(1 << 32)))
+    chance = random.Random(seed)
+    site.box.cut_power()
+    print(f"seed {seed}")
+    for number in range(CUTS):
+        phase = ("intake", "upload", "update", "start")[number % 4]
+        if phase == "start":
+            site.box.start()
+            time.sleep(chance.uniform(1, 60))
+            site.box.cut_power()
+        site.start_accepting()
+        before = len(site.acknowledged)
+        if phase == "update":
+            other = "test-2" if site.build() == "test-1" else "test-1"
+            path = site.carry(built(f"*{other}.raucb")).replace("/var/lib/", "/var/lib/private/")
+            site.box.sh(f"systemd-run --unit=update-{number} /usr/lib/cairn/install-update {path}")
+        producer = site.produce(20_000 if phase == "intake" else 500)
+        if phase == "upload":
+            producer.flush(300)
+        pause = chance.uniform(0, {"intake": 8, "upload": 3, "update": 60, "start": 1}[phase])
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and len(site.acknowledged) == before:
+            producer.poll(0.05)
+        until = time.monotonic() + pause
+        while time.monotonic() < until:
+            producer.poll(0.05)
+        site.cut(producer)
+        print(f"cut {number}, {phase}: {len(site.acknowledged) - before} acknowledged, {pause:.1f} s later without power", flush=True)
+        assert len(site.acknowledged) > before
+        if number % 10 == 9:
+            site.start_accepting()
+            site.verify()
+            site.check_nothing_lost()
+            site.box.cut_power()
+    site.start_accepting()
+    site.verify()
+    site.send()
+    site.check_nothing_lost()
