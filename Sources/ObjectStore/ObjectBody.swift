@@ -65,6 +65,20 @@ public struct ObjectBody: Sendable {
         return copy
     }
 
+    /// How many of the next `bytesMax` bytes from `position`, which is inside the body, to take at once so that little is copied: to the
+    /// end of a piece that has `largeBytes` left, else up to the next one that has.
+    func run(from position: Int, bytesMax: Int, largeBytes: Int) -> Int {
+        var index = piece(at: position)
+        var bytes = starts[index] + pieces[index].readableBytes - position
+        if bytes < largeBytes {
+            while bytes < bytesMax, index + 1 < pieces.count, pieces[index + 1].readableBytes < largeBytes {
+                index += 1
+                bytes += pieces[index].readableBytes
+            }
+        }
+        return min(bytes, bytesMax)
+    }
+
     /// What of `range` lies in one piece.
     private func slice(_ index: Int, _ range: Range<Int>) -> ByteBuffer? {
         let (piece, start) = (pieces[index], starts[index])

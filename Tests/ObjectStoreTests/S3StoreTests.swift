@@ -205,6 +205,45 @@ struct S3StoreTests {
         }
     }
 
+    @Test("a body in pieces arrives as if it were one, signed as a whole or with its checksum", arguments: [nil, 1000])
+    func pieces(signedMax: Int?) async throws {
+        var body = ObjectBody()
+        for (index, size) in [7, 300_000, 20_000, 20_000, 70_000, 1, 600_000, 17_000, 3].enumerated() {
+            body.append(bytes(size, seed: UInt8(index)))
+        }
+        var settings = stubSettings
+        settings.signedPayloadBytesMax = signedMax
+        try await withStub(settings: settings) { stub, store async throws in
+            #expect(try await store.put("k", body, ifAbsent: true) != .alreadyExists)
+            #expect(try await store.put("k", ObjectBody(bytes(3)), ifAbsent: true) == .alreadyExists)
+            #expect(stub.objects["k"] == body.joined)
+            let headers = try #require(stub.requests.first?.headers)
+            let whole = ObjectBody(body.joined)
+            if signedMax == nil {
+                #expect(headers["x-amz-content-sha256"] == [Hex.lowercase(Digest.sha256(whole))])
+            } else {
+                #expect(headers["x-amz-content-sha256"] == [SigV4.unsignedPayload])
+                let crc = Digest.crc32c(whole)
+                let sum = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: crc >> UInt32($0)) }
+                #expect(headers["x-amz-checksum-crc32c"] == [Base64.encode(sum)])
+            }
+        }
+    }
+
+    @Test("slices end with large pieces, so that these are not copied, and put small ones together")
+    func sliceSizes() async throws {
+        let most = PacedSlices.unpacedSliceBytes
+        var body = ObjectBody()
+        for size in [20_000, 20_000, most, 100_000, most + 70_000] {
+            body.append(ByteBuffer(repeating: 7, count: size))
+        }
+        let limits = UploadProgress.Limits(beginning: .seconds(1), piece: .seconds(1), reply: .seconds(1))
+        let watch = UploadWatch(UploadProgress(limits: limits, hasBody: true, now: .now()))
+        var sizes: [Int] = []
+        for try await slice in PacedSlices(body: body, pace: nil, watch: watch) { sizes.append(slice.readableBytes) }
+        #expect(sizes == [40_000, most, 100_000, most, 70_000])
+    }
+
     @Test("no connection is unavailable; a cancelled call is cancelled")
     func unreachable() async throws {
         try await withStub { stub, store async throws in

@@ -32,7 +32,7 @@ struct SigV4DocumentationTests {
 
     @Test("PUT object")
     func putObject() {
-        let hash = Hex.lowercase(Digest.sha256(ByteBuffer(string: "Welcome to Amazon S3.")))
+        let hash = Hex.lowercase(Digest.sha256("Welcome to Amazon S3."))
         #expect(hash == "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072")
         let request = SigV4.Request(
             method: "PUT", path: "/" + URIEncoding.path("test$file.text"),

@@ -62,7 +62,7 @@ public struct PresignedStore: ObjectStore {
         let url = try permitted(use, .put, key)
         var request = S3Request(operation: .put, key: key, method: .PUT, path: "/")
         request.presignedURL = url
-        request.body = body
+        request.body = ObjectBody(body)
         request.pace = pace
         if ifAbsent { request.headers = [("if-none-match", "*")] }
         let reply = try await transport.send(request)

@@ -2,10 +2,22 @@ import CChecksum
 import CCrypto
 import NIOCore
 
-/// Digests of libcrypto and of the CPU, over bytes that lie together in memory: no copies.
+/// Digests of libcrypto and of the CPU, over bytes as they lie in memory: no copies.
 enum Digest {
-    static func sha256(_ buffer: ByteBuffer) -> [UInt8] {
-        buffer.withUnsafeReadableBytes(sha256)
+    static func sha256(_ body: ObjectBody) -> [UInt8] {
+        digest(sizeBytes: 32) { out in
+            guard let state = cairn_sha256_new() else { return 0 }
+            let isWhole = body.pieces.allSatisfy { piece in
+                piece.withUnsafeReadableBytes { bytes in
+                    bytes.baseAddress.map { cairn_sha256_update(state, $0, bytes.count) } ?? 1
+                } == 1
+            }
+            guard isWhole else {
+                cairn_sha256_free(state)
+                return 0
+            }
+            return cairn_sha256_finish(state, out)
+        }
     }
 
     static func sha256(_ text: String) -> [UInt8] {
@@ -28,9 +40,11 @@ enum Digest {
         }
     }
 
-    static func crc32c(_ buffer: ByteBuffer) -> UInt32 {
-        buffer.withUnsafeReadableBytes { bytes in
-            bytes.baseAddress.map { cairn_crc32c(0, $0, bytes.count) } ?? 0
+    static func crc32c(_ body: ObjectBody) -> UInt32 {
+        body.pieces.reduce(0) { crc, piece in
+            piece.withUnsafeReadableBytes { bytes in
+                bytes.baseAddress.map { cairn_crc32c(crc, $0, bytes.count) } ?? crc
+            }
         }
     }
 

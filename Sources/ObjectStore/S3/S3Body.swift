@@ -2,40 +2,46 @@ import AsyncHTTPClient
 import NIOCore
 import Synchronization
 
-/// A request's body in slices of the buffer itself: nothing is copied, and the connection takes the next one only when it has room, so
-/// that TLS never holds a second, encrypted copy of a large object. Each leaves when the pace, if there is one, allows it; they are small,
-/// so that it is noticed soon when they are stuck.
+/// A request's body in slices of its pieces: only small pieces are copied, together, and the connection takes the next slice only when it
+/// has room, so that TLS never holds a second, encrypted copy of a large object. Each leaves when the pace, if there is one, allows it;
+/// they are small, so that it is noticed soon when they are stuck.
 struct PacedSlices: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
     static let sliceBytes = 64 << 10
     /// Without a pace: a step of the client for each costs more than is gained.
     static let unpacedSliceBytes = 256 << 10
 
-    let body: ByteBuffer
+    let body: ObjectBody
     let pace: (any UploadPace)?
     let watch: UploadWatch
 
     struct AsyncIterator: AsyncIteratorProtocol {
-        var rest: ByteBuffer
+        let body: ObjectBody
+        var position = 0
         let pace: (any UploadPace)?
         let watch: UploadWatch
 
         mutating func next() async throws -> ByteBuffer? {
-            let leftBytes = rest.readableBytes
+            let leftBytes = body.sizeBytes - position
             guard leftBytes > 0 else {
                 watch.note { $0.bodyDone(at: $1) }
                 pace?.bodyDone()
                 return nil
             }
             watch.note { $0.asked(at: $1) }
-            var bytes = Swift.min(leftBytes, pace == nil ? PacedSlices.unpacedSliceBytes : PacedSlices.sliceBytes)
+            var bytes =
+                pace != nil
+                ? Swift.min(leftBytes, PacedSlices.sliceBytes)
+                : body.run(
+                    from: position, bytesMax: PacedSlices.unpacedSliceBytes, largeBytes: PacedSlices.sliceBytes)
             if let pace { bytes = try await pace.admit(bytes) }
             watch.note { $0.offered(at: $1) }
-            return rest.readSlice(length: bytes)
+            defer { position += bytes }
+            return body.bytes(position..<position + bytes)
         }
     }
 
-    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(rest: body, pace: pace, watch: watch) }
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(body: body, pace: pace, watch: watch) }
 }
 
 /// Reads a reply's body whole, within bounds of size, of time, and of silence.

@@ -25,10 +25,11 @@ extension S3Store {
         var request = S3Request(
             operation: .delete, key: keys.first ?? "", method: .POST, path: transport.endpoint.path(key: nil))
         request.query = [("delete", "")]
-        request.body = S3Document.delete(keys)
+        let document = S3Document.delete(keys)
+        request.body = ObjectBody(document)
         // Required by the API, and by stores that do not know the newer checksum headers.
         request.headers = [
-            ("content-md5", Base64.encode(Digest.md5(request.body))), ("content-type", "application/xml"),
+            ("content-md5", Base64.encode(Digest.md5(document))), ("content-type", "application/xml"),
         ]
         let reply = try await transport.send(request)
         if [400, 405, 501].contains(reply.status) { return nil }

@@ -95,7 +95,7 @@ struct S3Multipart {
         let uploadID = entry.uploadID
         // A pace is asked by one part at a time.
         let inFlightMax = pace == nil ? max(1, store.configuration.partsInFlightMax) : 1
-        let sums = journal == nil ? [] : parts.map { Digest.crc32c($0) }
+        let sums = journal == nil ? [] : parts.map { Digest.crc32c(ObjectBody($0)) }
         var known = entry
         known.parts.removeAll { part in
             !sums.indices.contains(part.number - 1) || sums[part.number - 1] != part.crc32c
@@ -151,7 +151,7 @@ struct S3Multipart {
     ) async throws(ObjectStoreError) -> String {
         var request = store.request(.put, .PUT, key)
         request.query = [("partNumber", String(number)), ("uploadId", uploadID)]
-        request.body = part
+        request.body = ObjectBody(part)
         request.pace = pace
         let reply = try await store.transport.send(request)
         guard reply.status == 200 else { throw store.failure(request, reply) }
@@ -167,7 +167,7 @@ struct S3Multipart {
         if ifAbsent, !conditional, try await store.head(key) != nil { return .alreadyExists }
         var request = store.request(.put, .POST, key)
         request.query = [("uploadId", uploadID)]
-        request.body = S3Document.completeMultipart(etags: etags)
+        request.body = ObjectBody(S3Document.completeMultipart(etags: etags))
         request.headers = [("content-type", "application/xml")]
         if conditional { request.headers.append(("if-none-match", "*")) }
         // The store may take long to put large parts together.

@@ -11,7 +11,8 @@ public import TransportTLS
 /// - Create-only: `If-None-Match: *`. Where the probe found that a store ignores it (``StoreCapabilities/conditionalCreate`` false),
 ///   HEAD, then PUT: weaker, two writers at the same moment can both be told "created", and the last one's bytes stay.
 /// - Retry: none inside, apart from single parts of a multipart upload and one repetition with a healed clock.
-/// - Memory: bodies are sent as they are, not copied; a reply is held whole, bounded by the configuration.
+/// - Memory: bodies are sent as they are, in the pieces in which they lie; those that go in parts are put together first. A reply is held
+///   whole, bounded by the configuration.
 public struct S3Store: ObjectStore {
     public let configuration: S3Configuration
     let transport: S3Transport
@@ -67,22 +68,28 @@ public struct S3Store: ObjectStore {
     public func put(
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool
     ) async throws(ObjectStoreError) -> PutResult {
+        try await put(key, ObjectBody(body), ifAbsent: ifAbsent, pacedBy: nil)
+    }
+
+    public func put(
+        _ key: String, _ body: ObjectBody, ifAbsent: Bool
+    ) async throws(ObjectStoreError) -> PutResult {
         try await put(key, body, ifAbsent: ifAbsent, pacedBy: nil)
     }
 
     public func put(
         _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pace: any UploadPace
     ) async throws(ObjectStoreError) -> PutResult {
-        try await put(key, body, ifAbsent: ifAbsent, pacedBy: pace)
+        try await put(key, ObjectBody(body), ifAbsent: ifAbsent, pacedBy: pace)
     }
 
     private func put(
-        _ key: String, _ body: ByteBuffer, ifAbsent: Bool, pacedBy pace: (any UploadPace)?
+        _ key: String, _ body: ObjectBody, ifAbsent: Bool, pacedBy pace: (any UploadPace)?
     ) async throws(ObjectStoreError) -> PutResult {
         try ObjectKey.validate(key, operation: .put)
-        if let partBytes = partBytes(key, body.readableBytes, pace) {
+        if let partBytes = partBytes(key, body.sizeBytes, pace) {
             return try await S3Multipart(
-                store: self, key: key, body: body, ifAbsent: ifAbsent, pace: pace, journal: journal,
+                store: self, key: key, body: body.joined, ifAbsent: ifAbsent, pace: pace, journal: journal,
                 partBytes: partBytes
             ).run()
         }

@@ -14,7 +14,7 @@ struct S3Request {
     var presignedURL: String?
     var query: [(name: String, value: String)] = []
     var headers: [(name: String, value: String)] = []
-    var body = ByteBuffer()
+    var body = ObjectBody()
     /// The most that the reply's body may have.
     var replyBytesMax = S3Configuration.documentBytesMax
     /// Bytes that the store must handle before it can answer, beside the body: they lengthen the timeout.
@@ -118,13 +118,13 @@ final class S3Transport: Sendable {
             beginning: TimeAmount(configuration.attemptTimeout),
             piece: TimeAmount(configuration.progressTimeout),
             reply: timeout(
-                bytes: min(request.body.readableBytes, S3Configuration.buffersBytesMax) + request.extraWorkBytes))
+                bytes: min(request.body.sizeBytes, S3Configuration.buffersBytesMax) + request.extraWorkBytes))
         let watch = UploadWatch(
-            UploadProgress(limits: limits, hasBody: request.body.readableBytes > 0, now: .now()))
+            UploadProgress(limits: limits, hasBody: request.body.sizeBytes > 0, now: .now()))
         var message = signed(request, payload, timeMs)
-        if request.body.readableBytes > 0 {
+        if request.body.sizeBytes > 0 {
             let slices = PacedSlices(body: request.body, pace: request.pace, watch: watch)
-            message.body = .stream(slices, length: .known(Int64(request.body.readableBytes)))
+            message.body = .stream(slices, length: .known(Int64(request.body.sizeBytes)))
         }
         let running = Task { [client, message] in try await client.execute(message, deadline: .distantFuture) }
         let look = min(limits.piece, limits.reply, limits.beginning, .seconds(1))
@@ -165,11 +165,10 @@ final class S3Transport: Sendable {
         return message
     }
 
-    /// Computed once, before the first byte is sent, over the very buffer that is sent.
-    private func payloadHeaders(_ body: ByteBuffer) -> [(name: String, value: String)] {
-        let sizeBytes = body.readableBytes
-        guard sizeBytes > 0 else { return [("x-amz-content-sha256", SigV4.emptyPayload)] }
-        guard sizeBytes > configuration.signedPayloadBytesMax ?? Int.max else {
+    /// Computed once, before the first byte is sent, over the very bytes that are sent.
+    private func payloadHeaders(_ body: ObjectBody) -> [(name: String, value: String)] {
+        guard body.sizeBytes > 0 else { return [("x-amz-content-sha256", SigV4.emptyPayload)] }
+        guard body.sizeBytes > configuration.signedPayloadBytesMax ?? Int.max else {
             return [("x-amz-content-sha256", Hex.lowercase(Digest.sha256(body)))]
         }
         let crc = Digest.crc32c(body)
