@@ -223,7 +223,10 @@ def test_settings_on_the_partition_are_taken_sealed_and_wiped(site):
     site.identity = first
 
 
-def test_acknowledged_records_survive_a_power_cut(site):
+def test_acknowledged_records_survive_a_power_cut(site, tmp_path):
+    # As if the power had gone before, between overwriting the settings and deleting them.
+    (tmp_path / "wiped").write_bytes(bytes(2000))
+    site.box.put(tmp_path / "wiped", f"{SITE}.yaml")
     site.box.start().ready()
     site.wait_accepting()
     assert site.box.sh("cat /etc/machine-id /run/cairn-site/machine") == site.identity, "another identity after a restart"
@@ -234,6 +237,7 @@ def test_acknowledged_records_survive_a_power_cut(site):
         producer.poll(0.05)
     acknowledged = len(site.acknowledged)
     site.cut(producer)
+    assert site.box.names() == {"README.TXT", "PROVISIONED.TXT"}
     assert before < acknowledged < before + 20_000, "the power went too early or too late to show anything"
     site.start_accepting()
     site.check_nothing_lost()
