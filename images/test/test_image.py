@@ -136,8 +136,10 @@ lanes:
 
     def start_accepting(self):
         """Switches on, and waits until terminals are taken; the slot may be either one."""
+        before = time.monotonic()
         self.box.start().ready()
         self.wait_accepting()
+        print(f"\n{time.monotonic() - before:.0f} s from power-on to accepting", flush=True)
 
     def cut(self, producer):
         """No power from here on; what was not acknowledged until now is the producer's to keep."""
