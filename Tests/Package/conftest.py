@@ -24,6 +24,15 @@ def package():
 
 
 @pytest.fixture(scope="session")
+def older():
+    """A package that was released before: the file that OLDER names; without one, nothing is upgraded from it."""
+    path = os.environ.get("OLDER")
+    if not path:
+        pytest.skip("OLDER=FILE.deb names an older package to upgrade from")
+    return Path(path)
+
+
+@pytest.fixture(scope="session")
 def newer(package, tmp_path_factory):
     """The same files as a later version."""
     directory = tmp_path_factory.mktemp("newer")

@@ -71,6 +71,24 @@ def test_a_life_of_the_package_leaves_nothing_that_is_not_documented(machine, pa
     assert machine.run("getent", "passwd", "cairn-edge").stdout.startswith("cairn-edge:")
 
 
+def test_an_older_package_is_upgraded_over_its_data_and_can_come_back(machine, older, package):
+    """After the test above: an installation that begins with another build of the program."""
+    dpkg(machine, older)
+    machine.write("/etc/cairn/edge.yaml", EDGE, 0o600)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "--now", "cairn-edge")
+    produce(machine, ["old"])
+    dpkg(machine, package, "--force-downgrade")
+    assert machine.show("cairn-edge", "ActiveState") == "active"
+    produce(machine, ["new"])
+    assert records(machine) == ["old", "new"]
+    dpkg(machine, older, "--force-downgrade")
+    assert records(machine) == ["old", "new"]
+    assert machine.run("dpkg", "--audit").stdout == ""
+    machine.shell("CAIRN_PURGE_DATA=yes dpkg --purge cairn")
+    assert machine.run("ls", "-A", "/var/lib/private").stdout == ""
+
+
 def parents(path):
     while "/" in path[1:]:
         path = path.rsplit("/", 1)[0]
