@@ -180,6 +180,29 @@ class TestAsRoot:
         assert of(report, "data-dir")[0]["verdict"] == "failure", report
         assert "may not be written" in of(report, "data-dir")[0]["found"]
 
+    def test_a_running_node_with_tls_is_known_by_its_certificate(self, tmp_path, launch, directory_store):
+        """Whoever may not see which process holds a port."""
+        paths = Authority(tmp_path, "authority").issue("cloud")
+        cloud = launch(SecureCloud, directory_store, paths)
+        paths[1].chmod(0o644)
+        for path in (tmp_path, *tmp_path.parents):
+            if path.stat().st_mode & 0o005 != 0o005 and str(path).startswith("/tmp/pytest"):
+                path.chmod(0o755)
+        from conftest import BINARY
+
+        def ports(files):
+            settings = [str(a).replace(str(paths[0]), str(files[0])).replace(str(paths[1]), str(files[1])) for a in cloud.arguments[2:]]
+            done = subprocess.run(
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY, "doctor", "--role", "cloud", "--json",
+                 *settings], capture_output=True, text=True, timeout=60,
+                env={k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")})
+            return {f["found"].split()[0]: f["verdict"] for f in of(json.loads(done.stdout), "ports")}
+
+        assert ports(paths) == {"kafka.listen": "good", "http.listen": "good"}
+        other = Authority(tmp_path, "other").issue("stranger")
+        other[1].chmod(0o644)
+        assert ports(other)["http.listen"] == "failure"
+
     def test_a_full_disk(self, tmp_path):
         file, data = config(tmp_path)
         data.mkdir()

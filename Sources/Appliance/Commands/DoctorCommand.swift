@@ -82,7 +82,11 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     private static func advice(_ problem: String, _ role: Role) -> String {
-        problem.contains("tls-")
+        if problem.hasSuffix("cannot be read") {
+            return
+                "check the name after --config, and that this user may read the file: one with secrets is its owner's"
+        }
+        return problem.contains("tls-")
             ? "the certificate's file holds the own one first, then those between; see what a file is: openssl x509 -in FILE -noout -text"
             : "'cairn config example \(role.rawValue)' shows every setting"
     }

@@ -39,12 +39,16 @@ struct SiteUpdateCommand: AsyncParsableCommand {
             }
             return
         }
-        guard all != !sites.isEmpty else { throw ValidationError("expected names of sites, or --all") }
+        guard all != !sites.isEmpty else {
+            throw ValidationError("expected names of sites or --all, but not both; or --list alone")
+        }
         guard (1...100).contains(percent), percent == 100 || all else {
             throw ValidationError("--percent: 1 to 100, with --all")
         }
         let ways = [bundle != nil, key != nil, clear, pause, resume].count { $0 }
-        guard ways == 1 else { throw ValidationError("expected one of --bundle, --key, --clear, --pause, --resume") }
+        guard ways == 1 else {
+            throw ValidationError("expected one of --bundle, --key, --clear, --pause, --resume; or --list alone")
+        }
         guard percent == 100 || bundle != nil || key != nil else {
             throw ValidationError("--percent is for --bundle and --key")
         }

@@ -122,8 +122,8 @@ enum AccessCheck {
             return .good(name, "\(user.name) owns \(directory) and may read what the settings name")
         }
         return .failure(
-            name, "\(count) files in \(directory) are not \(user.name)'s, the first is \(first)",
-            "systemctl stop \(unit); chown -R \(user.name): \(directory)/; then start it again")
+            name, "\(directory) has files that are not \(user.name)'s: \(count), the first is \(first)",
+            "systemctl stop \(unit); chown -R --reference=\(directory)/. \(directory)/; then start it again")
     }
 
     // MARK: Looking
@@ -137,33 +137,68 @@ enum AccessCheck {
         return User(name: name, id: id, groups: groups)
     }
 
-    static func place(_ path: String) -> Place {
-        let real = URL(filePath: path).resolvingSymlinksInPath().path(percentEncoded: false)
+    /// The directory that systemd keeps for a service.
+    struct Home: Sendable, Equatable {
+        /// Links followed: that of a dynamic user lies below /var/lib/private, which only the service gets through.
+        var path: String
+        /// Who has it on the disk. Where systemd can, it shows nobody's files to the service as its own (an idmapped mount).
+        var owner: UInt32
+
+        /// Nil where it is not there yet.
+        init?(_ path: String) {
+            let real = AccessCheck.real(path)
+            var status = stat()
+            guard stat(real, &status) == 0 else { return nil }
+            self.init(path: real, owner: status.st_uid)
+        }
+
+        init(path: String, owner: UInt32) {
+            self.path = path
+            self.owner = owner
+        }
+
+        /// Nil where another has it, and systemd gives it and all below to the service at its next start.
+        func ownerOnDisk(of user: User) -> UInt32? { owner == user.id || owner == AccessCheck.nobody ? owner : nil }
+    }
+
+    static let nobody: UInt32 = 65_534
+
+    /// - Parameter home: what is below it is looked at from there on, and with the eyes of the service.
+    static func place(_ path: String, _ user: User, home: Home?) -> Place {
+        let real = real(path)
+        let isBelow = home.map { Sandbox.contains([$0.path], real) } ?? false
         var parts: [Place.Part] = []
         var prefix = ""
         for component in ["/"] + real.split(separator: "/").map(String.init) {
             prefix = component == "/" ? "/" : prefix == "/" ? "/" + component : prefix + "/" + component
+            if let home, isBelow, !Sandbox.contains([home.path], prefix) { continue }
             var status = stat()
             guard stat(prefix, &status) == 0 else { return Place(path: path, parts: []) }
+            let isOwn = isBelow && home?.ownerOnDisk(of: user) == status.st_uid
             parts.append(
                 Place.Part(
-                    path: prefix, mode: UInt32(status.st_mode & 0o7777), owner: status.st_uid, group: status.st_gid))
+                    path: prefix, mode: UInt32(status.st_mode & 0o7777), owner: isOwn ? user.id : status.st_uid,
+                    group: status.st_gid))
         }
         return Place(path: path, parts: parts)
     }
 
-    /// Files below `directory` of others than `user`, of the first 100,000; none where the directory itself is another's.
-    static func strangers(in directory: String, _ user: User) -> (count: Int, first: String) {
-        let real = URL(filePath: directory).resolvingSymlinksInPath().path(percentEncoded: false)
-        var status = stat()
-        guard stat(real, &status) == 0, status.st_uid == user.id,
-            let names = FileManager.default.enumerator(atPath: real)
+    /// Files in `home` of others than the service, of the first 100,000; none where all of it is given to the service anyway.
+    static func strangers(in home: Home?, _ user: User) -> (count: Int, first: String) {
+        guard let home, let owner = home.ownerOnDisk(of: user),
+            let names = FileManager.default.enumerator(atPath: home.path)
         else { return (0, "") }
+        var status = stat()
         var (count, first) = (0, "")
-        for name in names.prefix(100_000) where lstat("\(real)/\(name)", &status) == 0 && status.st_uid != user.id {
+        for name in names.prefix(100_000)
+        where lstat("\(home.path)/\(name)", &status) == 0 && status.st_uid != owner {
             if count == 0 { first = "\(name)" }
             count += 1
         }
         return (count, first)
+    }
+
+    private static func real(_ path: String) -> String {
+        URL(filePath: path).resolvingSymlinksInPath().path(percentEncoded: false)
     }
 }

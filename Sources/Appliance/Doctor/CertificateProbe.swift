@@ -16,7 +16,8 @@ enum CertificateProbe {
                 let chain = try await chain(of: server)
                 return .shown(chain.compactMap { (try? $0.toDERBytes()).flatMap(CertificateFacts.init(der:)) })
             } catch {
-                return TLSTrouble.text(error).map { .failed($0) } ?? .unreachable("no connection (\(error))")
+                return TLSTrouble.text(error).map { .failed($0) }
+                    ?? .unreachable("no connection (\(ConnectionTrouble.text(error)))")
             }
         }
         return answer ?? .unreachable("no answer within \(limit.components.seconds) s")

@@ -114,15 +114,16 @@ struct Doctor: Sendable {
             guard let user = AccessCheck.user(name, supplementary: groups) else {
                 return [.skipped(AccessCheck.name, "there is no user '\(name)' yet; \(unit.unit) makes it")]
             }
+            let home = AccessCheck.Home(subject.dataDirectory)
             let sandbox = AccessCheck.Sandbox(unit.properties, dataDirectory: subject.dataDirectory)
             let files = subject.files.filter { !$0.hasPrefix(packaged.credentials + "/") }.compactMap {
-                AccessCheck.reading(AccessCheck.place($0), user, sandbox, unit: unit.unit)
+                AccessCheck.reading(AccessCheck.place($0, user, home: home), user, sandbox, unit: unit.unit)
             }
             let directories = subject.directories.compactMap {
                 AccessCheck.writing(
-                    AccessCheck.place($0.path), setting: $0.setting, user, sandbox, unit: unit.unit)
+                    AccessCheck.place($0.path, user, home: home), setting: $0.setting, user, sandbox, unit: unit.unit)
             }
-            let strangers = AccessCheck.strangers(in: subject.dataDirectory, user)
+            let strangers = AccessCheck.strangers(in: home, user)
             return files + directories + [
                 AccessCheck.strangers(
                     strangers.count, first: strangers.first, in: subject.dataDirectory, user, unit: unit.unit)
@@ -152,6 +153,9 @@ struct Doctor: Sendable {
     private func isAnswering() async -> Bool {
         guard let console = subject.console else { return false }
         let host = ["0.0.0.0": "127.0.0.1", "::": "::1"][console.host] ?? console.host
+        if let certificate = subject.consoleCertificate {
+            return await isShowing(certificate, HostPort(host: host, port: console.port))
+        }
         let answer = await Bounded.run(.seconds(3)) {
             try? await ConsoleClient.ask(
                 "http://\(HostPort(host: host, port: console.port))", "/metrics", bytesMax: 16 << 20,
@@ -159,6 +163,16 @@ struct Doctor: Sendable {
         }
         guard let answer = answer ?? nil, answer.status == 200 else { return false }
         return String(buffer: answer.body).contains("cairn_")
+    }
+
+    /// Nobody else has the key of that certificate.
+    private func isShowing(_ certificate: String, _ console: HostPort) async -> Bool {
+        let server = CertificateFindings.Server(
+            setting: "http.listen", host: console.host, port: console.port, tls: ClientTLS())
+        guard let own = try? CertificateFacts.read(certificate).first,
+            case .shown(let chain) = await CertificateProbe.look(server, within: .seconds(3))
+        else { return false }
+        return chain.first == own
     }
 
     private func names() async -> [Finding] {

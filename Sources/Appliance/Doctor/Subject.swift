@@ -11,6 +11,8 @@ struct Subject: Sendable {
     var listeners: [PortCheck.Listener]
     var connectionsMax: Int
     var console: HostPort?
+    /// What it shows of itself, a path or PEM; nil: it speaks plain HTTP.
+    var consoleCertificate: String?
     var store: StoreSettings?
     /// The store is used by presigned URLs, which only the cloud gives out.
     var isPresigned = false
@@ -96,6 +98,7 @@ extension Subject {
             store: settings.store,
             secretFiles: [settings.encryption.keyFile, settings.masterKeyFile].compactMap { $0 })
         if let tls = settings.tls {
+            consoleCertificate = tls.certificate
             add("http.tls-certificate", tls.certificate, .chain)
             add("http.tls-client-ca", tls.clientAuthorities, .authorities)
             add(key: tls.key)

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Appliance
@@ -85,7 +86,39 @@ struct DoctorAccessTests {
         }
         #expect(finding(0).verdict == .good)
         #expect(finding(2).verdict == .failure && finding(2).found.contains("lanes/x"))
-        #expect(finding(2).advice?.contains("chown -R cairn-edge: /d/") == true)
+        #expect(finding(2).advice?.contains("chown -R --reference=/d/. /d/") == true)
+    }
+
+    @Test(
+        "below the service's own directory nothing above it counts, and nobody's files are its own where the directory is"
+    )
+    func home() throws {
+        let root = FileManager.default.temporaryDirectory.path + "/cairn-home-\(UUID().uuidString)"
+        let (closed, own) = (root + "/private", root + "/private/edge")
+        try FileManager.default.createDirectory(atPath: own, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        try "k".write(toFile: own + "/master.key", atomically: true, encoding: .utf8)
+        for (path, mode) in [(closed, 0o700), (own, 0o700), (own + "/master.key", 0o600)] {
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+        }
+        let whoRuns = try #require(AccessCheck.Home(own)).owner
+        func verdict(_ user: AccessCheck.User, _ owner: UInt32) -> Finding.Verdict? {
+            let home = AccessCheck.Home(path: AccessCheck.Home(own)?.path ?? own, owner: owner)
+            let place = AccessCheck.place(own + "/master.key", user, home: home)
+            return AccessCheck.reading(place, user, Self.sandbox(), unit: "u")?.verdict
+        }
+        let service = AccessCheck.User(name: "edge", id: whoRuns &+ 1, groups: [])
+        // Of whoever runs this test, and not of the service.
+        #expect(verdict(service, service.id) == .failure)
+        let same = AccessCheck.User(name: "edge", id: whoRuns, groups: [])
+        #expect(verdict(same, whoRuns) == nil)
+        let home = AccessCheck.Home(path: own, owner: AccessCheck.nobody)
+        #expect(home.ownerOnDisk(of: service) == AccessCheck.nobody)
+        #expect(AccessCheck.Home(path: own, owner: 7).ownerOnDisk(of: service) == nil)
+        // All that is here is another's than nobody's.
+        if whoRuns != AccessCheck.nobody { #expect(AccessCheck.strangers(in: home, service).count == 1) }
+        #expect(AccessCheck.strangers(in: AccessCheck.Home(path: own, owner: whoRuns), same).count == 0)
+        #expect(AccessCheck.Home(root + "/none") == nil)
     }
 
     @Test("ports below the first free one need a capability, unless somebody holds them already")
