@@ -382,6 +382,32 @@ def test_bundles_are_listed_and_those_that_nobody_needs_are_deleted(tmp_path, ma
         cloud.kill()
 
 
+def test_old_bundles_of_an_s3_store_are_deleted_over_a_kill(tmp_path):
+    weed = SeaweedFS(tmp_path).start()
+    cloud = Cloud(tmp_path, weed.settings(), extra=[
+        "--sites-open", "false", "--updates-keep", "0", "--updates-keep-for", "4s", "--updates-sweep-every", "1s"]).start()
+    try:
+        site(cloud, "add", "FIELD", "--topics", "*", "--bundle", str(tmp_path / "FIELD.yaml"))
+        keys = []
+        for version in ("1.1", "1.2"):
+            image = tmp_path / f"cairn-{version}.raucb"
+            image.write_bytes(os.urandom(100_000))
+            keys.append(site(cloud, "update", "FIELD", "--bundle", str(image), "--version", version).stdout.split(":")[0])
+        assert {b["key"] for b in bundles(cloud)} == set(keys)
+        # Who is told what is in the ledger: a node that died knows it again.
+        cloud.kill()
+        cloud.start()
+        wait_until(lambda: [b["key"] for b in bundles(cloud)] == keys[1:], "the one that nobody is told is gone", 60)
+        time.sleep(6)
+        assert [(b["key"], b["sites"]) for b in bundles(cloud)] == [(keys[1], ["FIELD"])]
+        # What was deleted is put again by who needs it.
+        site(cloud, "update", "FIELD", "--bundle", str(tmp_path / "cairn-1.1.raucb"), "--version", "1.1")
+        assert keys[0] in {b["key"] for b in bundles(cloud)}
+    finally:
+        cloud.kill()
+        weed.kill()
+
+
 def test_a_bundle_of_any_size_takes_little_memory(tmp_path, closed):
     """Into a directory; an S3 store gets it in pieces too."""
     image = tmp_path / "large.raucb"
