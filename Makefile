@@ -71,11 +71,11 @@ package: $(if $(PROGRAM),,build)
 deb: package
 	@scripts/deb/build
 
-# SUITES="bookworm trixie"
+# SUITES="bookworm trixie"; OLDER=FILE.deb: upgrades from that package too
 test-package: deb
 	@scripts/system-packages package
 	@scripts/venv
-	@.venv/bin/python -m pytest -q -s Tests/Package
+	@$(if $(OLDER),OLDER="$(abspath $(OLDER))") .venv/bin/python -m pytest -q -s Tests/Package
 
 install: package
 	@DESTDIR="$(DESTDIR)" PREFIX="$(or $(PREFIX),/usr/local)" scripts/deb/install

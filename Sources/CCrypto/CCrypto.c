@@ -1,4 +1,6 @@
+#define _DEFAULT_SOURCE
 #include "CCrypto.h"
+#include <arpa/inet.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -8,6 +10,9 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 int cairn_sha256(const void *data, size_t size, uint8_t *out) {
     return EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL);
@@ -109,17 +114,39 @@ static int names_host(X509_VERIFY_PARAM *rules, const char *host) {
     return X509_VERIFY_PARAM_set1_ip_asc(rules, host) == 1 || X509_VERIFY_PARAM_set1_host(rules, host, 0) == 1;
 }
 
+static X509 *parsed(const void *der, size_t size) {
+    const unsigned char *bytes = der;
+    return size <= LONG_MAX ? d2i_X509(NULL, &bytes, (long)size) : NULL;
+}
+
+/* Certificates one after the other. NULL when libcrypto fails. */
+static STACK_OF(X509) *parsed_all(const void *der, size_t size) {
+    STACK_OF(X509) *all = sk_X509_new_null();
+    const unsigned char *next = der, *end = next + size;
+    while (all && next < end && end - next <= LONG_MAX) {
+        X509 *one = d2i_X509(NULL, &next, (long)(end - next));
+        if (!one) break;
+        if (!sk_X509_push(all, one)) {
+            X509_free(one);
+            break;
+        }
+    }
+    return all;
+}
+
 int cairn_certificate_check(
-    const void *leaf, size_t leaf_size, const void *authorities, size_t authorities_size, const char *host, int64_t when,
-    char *why, size_t why_size) {
-    const unsigned char *bytes = leaf;
-    X509 *certificate = leaf_size <= LONG_MAX ? d2i_X509(NULL, &bytes, (long)leaf_size) : NULL;
+    const void *leaf, size_t leaf_size, const void *others, size_t others_size, const void *authorities,
+    size_t authorities_size, const char *host, int64_t when, char *why, size_t why_size) {
+    X509 *certificate = parsed(leaf, leaf_size);
+    STACK_OF(X509) *between = parsed_all(others, others_size);
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *check = X509_STORE_CTX_new();
     const char *flaw = "libcrypto failed";
     int good = 0;
-    if (certificate && store && check && add_authorities(store, authorities, authorities_size) > 0
-        && X509_STORE_CTX_init(check, store, certificate, NULL) == 1) {
+    if (certificate && between && store && check
+        && (authorities_size > 0 ? add_authorities(store, authorities, authorities_size) > 0
+                                 : X509_STORE_set_default_paths(store) == 1)
+        && X509_STORE_CTX_init(check, store, certificate, between) == 1) {
         X509_VERIFY_PARAM *rules = X509_STORE_CTX_get0_param(check);
         X509_VERIFY_PARAM_set_purpose(rules, X509_PURPOSE_SSL_SERVER);
         if (when < 0) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_NO_CHECK_TIME);
@@ -132,6 +159,57 @@ int cairn_certificate_check(
     if (why_size > 0) snprintf(why, why_size, "%s", good ? "" : flaw);
     X509_STORE_CTX_free(check);
     X509_STORE_free(store);
+    sk_X509_pop_free(between, X509_free);
     X509_free(certificate);
+    return good;
+}
+
+static int64_t seconds_of(const ASN1_TIME *time) {
+    struct tm parts;
+    return time && ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : -1;
+}
+
+/* The first DNS name or address among the alternative names; 0 when there is none that fits. */
+static int alternative_name(X509 *certificate, char *name, size_t size) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int found = 0;
+    for (int i = 0; names && !found && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+        if (one->type == GEN_DNS) {
+            int length = ASN1_STRING_length(one->d.dNSName);
+            if (length < 0 || (size_t)length >= size) continue;
+            memcpy(name, ASN1_STRING_get0_data(one->d.dNSName), (size_t)length);
+            name[length] = 0;
+            found = 1;
+        } else if (one->type == GEN_IPADD) {
+            int length = ASN1_STRING_length(one->d.iPAddress);
+            int family = length == 4 ? AF_INET : length == 16 ? AF_INET6 : -1;
+            found = family >= 0
+                && inet_ntop(family, ASN1_STRING_get0_data(one->d.iPAddress), name, (socklen_t)size) != NULL;
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+int cairn_certificate_facts(
+    const void *der, size_t size, int64_t *from, int64_t *until, char *name, size_t name_size) {
+    X509 *certificate = parsed(der, size);
+    if (!certificate) return 0;
+    *from = seconds_of(X509_get0_notBefore(certificate));
+    *until = seconds_of(X509_get0_notAfter(certificate));
+    if (!alternative_name(certificate, name, name_size)
+        && X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, (int)name_size) < 0)
+        name[0] = 0;
+    X509_free(certificate);
+    return *from >= 0 && *until >= 0;
+}
+
+int cairn_certificate_signed_by(const void *der, size_t size, const void *issuer_der, size_t issuer_size) {
+    X509 *certificate = parsed(der, size), *issuer = parsed(issuer_der, issuer_size);
+    int good = certificate && issuer && X509_check_issued(issuer, certificate) == X509_V_OK
+        && X509_verify(certificate, X509_get0_pubkey(issuer)) == 1;
+    X509_free(certificate);
+    X509_free(issuer);
     return good;
 }

@@ -67,7 +67,7 @@ public struct CertificateCheck: Sendable {
     private static func flaw(_ der: [UInt8], _ authorities: [UInt8], _ host: String, _ when: Int64) -> String? {
         var why = [CChar](repeating: 0, count: 200)
         let isGood = cairn_certificate_check(
-            der, der.count, authorities, authorities.count, host, when, &why, why.count)
+            der, der.count, nil, 0, authorities, authorities.count, host, when, &why, why.count)
         guard isGood == 0 else { return nil }
         return String(decoding: why.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -21,14 +21,16 @@ public struct ClientTLS: Sendable, Equatable {
     }
 
     /// Reads what the texts name. Errors say which file, and what it should hold.
-    public func configuration() throws(TLSFlaw) -> TLSConfiguration {
+    /// - Parameter verifies: the handshake ends for servers that are not trusted, or asks a callback, also where ``check(hosts:now:)``
+    ///   would do it.
+    public func configuration(verifies: Bool = false) throws(TLSFlaw) -> TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
         if dates != .system {
             guard authorities != nil else {
                 throw TLSFlaw(description: "dates judged by another clock than the system's need tls-ca")
             }
             // `CertificateCheck` does it instead.
-            tls.certificateVerification = .none
+            tls.certificateVerification = verifies ? .fullVerification : .none
         }
         if let authorities { tls.trustRoots = .certificates(try PEMText(authorities).certificates()) }
         switch (certificate, key) {

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from conftest import Cloud, Edge, Process, SeaweedFS, cairn, free_port
+from test_tls import DAY, Authority, Forward, SecureCloud
 
 
 def config(tmp_path, extra="", store=None):
@@ -179,6 +180,29 @@ class TestAsRoot:
         assert of(report, "data-dir")[0]["verdict"] == "failure", report
         assert "may not be written" in of(report, "data-dir")[0]["found"]
 
+    def test_a_running_node_with_tls_is_known_by_its_certificate(self, tmp_path, launch, directory_store):
+        """Whoever may not see which process holds a port."""
+        paths = Authority(tmp_path, "authority").issue("cloud")
+        cloud = launch(SecureCloud, directory_store, paths)
+        paths[1].chmod(0o644)
+        for path in (tmp_path, *tmp_path.parents):
+            if path.stat().st_mode & 0o005 != 0o005 and str(path).startswith("/tmp/pytest"):
+                path.chmod(0o755)
+        from conftest import BINARY
+
+        def ports(files):
+            settings = [str(a).replace(str(paths[0]), str(files[0])).replace(str(paths[1]), str(files[1])) for a in cloud.arguments[2:]]
+            done = subprocess.run(
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY, "doctor", "--role", "cloud", "--json",
+                 *settings], capture_output=True, text=True, timeout=60,
+                env={k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")})
+            return {f["found"].split()[0]: f["verdict"] for f in of(json.loads(done.stdout), "ports")}
+
+        assert ports(paths) == {"kafka.listen": "good", "http.listen": "good"}
+        other = Authority(tmp_path, "other").issue("stranger")
+        other[1].chmod(0o644)
+        assert ports(other)["http.listen"] == "failure"
+
     def test_a_full_disk(self, tmp_path):
         file, data = config(tmp_path)
         data.mkdir()
@@ -214,6 +238,85 @@ def test_a_cloud_node(tmp_path):
     report = examine(file, code=(0, 1))
     assert report["role"] == "cloud"
     assert len(of(report, "ports")) == 2
+
+
+class TestCertificates:
+    """Certificates of files and of servers; whose dates and names they are is checked without trusting them."""
+
+    @staticmethod
+    def gateway(tmp_path, cloud, *extra):
+        file, data = config(tmp_path)
+        data.mkdir(mode=0o700)
+        (tmp_path / "store").mkdir(exist_ok=True)
+        return of(examine(file, "--uplink-announce", cloud, *extra), "tls")
+
+    def test_a_node_that_is_trusted(self, tmp_path, launch, directory_store):
+        authority = Authority(tmp_path, "authority")
+        cloud = launch(SecureCloud, directory_store, authority.issue("cloud", end=90 * DAY))
+        found = self.gateway(tmp_path, cloud.announce, "--uplink-tls-ca", authority.path)
+        assert [f["verdict"] for f in found] == ["good", "good"], found
+        assert "uplink.tls-ca" in found[0]["found"]
+        assert f"uplink.announce 127.0.0.1:{cloud.http}: 'localhost' until" in found[1]["found"]
+
+    @pytest.mark.parametrize("what", ["soon", "short-lived", "expired", "not yet valid", "another authority", "another host"])
+    def test_what_is_wrong_with_a_node(self, tmp_path, launch, directory_store, what):
+        begin, end = {"soon": (-99 * DAY, 20 * DAY), "short-lived": (-3 * DAY, DAY), "expired": (-9 * DAY, -DAY),
+                      "not yet valid": (DAY, 99 * DAY)}.get(what, (-DAY, 99 * DAY))
+        authority = Authority(tmp_path, "authority", begin=-100 * DAY)
+        cloud = launch(SecureCloud, directory_store, authority.issue("cloud", begin, end))
+        trusted = Authority(tmp_path, "stranger") if what == "another authority" else authority
+        address = cloud.announce
+        if what == "another host":
+            address = f"https://127.0.0.2:{launch(Forward, cloud.http).port}"
+        found = [f for f in self.gateway(tmp_path, address, "--uplink-tls-ca", trusted.path) if "announce" in f["found"]]
+        verdicts = [f["verdict"] for f in found]
+        assert all(f.get("advice") for f in found if f["verdict"] != "good"), found
+        if what in ("soon", "short-lived"):
+            assert verdicts == ["warning"], found
+        elif what in ("expired", "not yet valid"):
+            assert verdicts == ["failure"], found
+            assert {"expired": "is over since", "not yet valid": "valid only from"}[what] in found[0]["found"]
+        else:
+            assert verdicts == ["good", "failure"] and "is not trusted" in found[1]["found"], found
+            assert ("127.0.0.2" if what == "another host" else "uplink.tls-ca") in found[1]["advice"]
+
+    def test_a_node_without_tls_and_one_that_is_away(self, tmp_path, launch, directory_store):
+        cloud = launch(Cloud, directory_store)
+        found = self.gateway(tmp_path, cloud.announce.replace("http:", "https:"))
+        assert found[0]["verdict"] == "failure" and "does not speak TLS" in found[0]["found"], found
+        cloud.stop()
+        (tmp_path / "again").mkdir()
+        found = self.gateway(tmp_path / "again", cloud.announce.replace("http:", "https:"))
+        assert found[0]["verdict"] == "skipped" and "no connection" in found[0]["found"], found
+
+    def test_files_of_a_cloud_node(self, tmp_path):
+        authority = Authority(tmp_path, "authority")
+        paths = authority.issue("cloud", begin=-60 * DAY, end=5 * DAY)
+        file = tmp_path / "cloud.yaml"
+        port = free_port()
+        file.write_text(f"data-dir: {tmp_path / 'c'}\nkafka: {{listen: '127.0.0.1:{free_port()}'}}\n"
+                        f"http: {{listen: '127.0.0.1:{port}', tls-certificate: {paths[0]}, tls-key: {paths[1]}}}\n"
+                        f"store: {{url: 'dir:{tmp_path / 'store'}'}}\n")
+        paths[1].chmod(0o640)
+        report = examine(file, code=(1,))
+        assert [f["verdict"] for f in of(report, "tls")] == ["warning"]
+        assert "days more" in of(report, "tls")[0]["found"] and "renew" in of(report, "tls")[0]["advice"]
+        key = next(f for f in of(report, "secrets") if str(paths[1]) in f["found"])
+        assert key["verdict"] == "warning" and "chmod 600" in key["advice"]
+        paths[1].chmod(0o600)
+        assert all(f["verdict"] == "good" for f in of(examine(file, code=(1,)), "secrets"))
+        # The key of another certificate: the settings are refused, and what is to be done is said.
+        other = authority.issue("other")
+        report = examine(file, "--http-tls-key", other[1], code=(2,))
+        assert "do not belong together" in of(report, "settings")[0]["found"]
+        assert "openssl" in of(report, "settings")[0]["advice"]
+
+
+def test_two_listeners_on_one_port(tmp_path):
+    port = free_port()
+    file, _ = config(tmp_path, extra=f"ntrip: {{listen: '127.0.0.1:{port}'}}")
+    report = examine(file, "--kafka-listen", f"127.0.0.1:{port}", code=(2,))
+    assert any("are one port" in f["found"] for f in failures(report))
 
 
 def test_wrong_usage(tmp_path):

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from conftest import Cloud, SeaweedFS, cairn, free_port, wait_until
+from conftest import BINARY, Cloud, SeaweedFS, cairn, free_port, wait_until
 from test_sites import bundle_edge, overview, send, site, values
 
 MIB = 1 << 20
@@ -338,3 +338,91 @@ def test_an_installation_that_the_gateway_does_not_survive_is_repeated(tmp_path,
         assert len(machine.installs) == 4
     finally:
         edge.kill()
+
+
+def bundles(cloud):
+    return json.loads(site(cloud, "update", "--list", "--json").stdout)
+
+
+def test_bundles_are_listed_and_those_that_nobody_needs_are_deleted(tmp_path, machine):
+    cloud = Cloud(tmp_path, ["--store-url", f"dir:{tmp_path}/objects"], extra=[
+        "--sites-open", "false", "--updates-keep", "1", "--updates-keep-for", "3s", "--updates-sweep-every", "1s"]).start()
+    try:
+        assert "no bundles" in site(cloud, "update", "--list").stdout
+        site(cloud, "add", "FIELD", "--topics", "*", "--bundle", str(tmp_path / "FIELD.yaml"))
+        keys = []
+        for version in ("1.1", "1.2", "1.3"):
+            image = tmp_path / f"cairn-{version}.raucb"
+            image.write_bytes(os.urandom(100_000))
+            done = site(cloud, "update", "FIELD", "--bundle", str(image), "--version", version)
+            keys.append(done.stdout.split(":")[0])
+            os.utime(tmp_path / "objects" / keys[-1], (0, time.time() - 3600 + len(keys)))
+        foreign = tmp_path / "objects/updates/of-somebody-else"
+        foreign.write_bytes(b"x")
+        os.utime(foreign, (0, 0))
+        # The newest is told, and stays; the others go after a while in which nobody was told them.
+        wait_until(lambda: [b["key"] for b in bundles(cloud)] == [keys[2], "updates/of-somebody-else"], "the old ones are gone", 30)
+        assert not (tmp_path / "objects" / keys[0]).parent.exists()
+        listed = bundles(cloud)[0]
+        assert (listed["version"], listed["sites"], listed["sizeBytes"]) == ("1.3", ["FIELD"], 100_000)
+        assert "version 1.3, told to FIELD" in site(cloud, "update", "--list").stdout
+        # One that is told stays, however old and whatever comes after it.
+        image.write_bytes(os.urandom(1000))
+        site(cloud, "add", "OTHER", "--topics", "*", "--bundle", str(tmp_path / "OTHER.yaml"))
+        newer = site(cloud, "update", "OTHER", "--bundle", str(image), "--version", "1.4").stdout.split(":")[0]
+        time.sleep(6)
+        assert {b["key"] for b in bundles(cloud)} >= {keys[2], newer}
+        # Taken back, it goes: another one is the newest.
+        site(cloud, "update", "FIELD", "--clear")
+        wait_until(lambda: keys[2] not in {b["key"] for b in bundles(cloud)}, "it is gone", 30)
+        assert newer in {b["key"] for b in bundles(cloud)} and foreign.exists()
+        for wrong in (["--list", "FIELD"], ["--list", "--all"], ["FIELD", "--clear", "--json"]):
+            assert site(cloud, "update", *wrong, check=False).returncode == 64, wrong
+    finally:
+        cloud.kill()
+
+
+def test_old_bundles_of_an_s3_store_are_deleted_over_a_kill(tmp_path):
+    weed = SeaweedFS(tmp_path).start()
+    cloud = Cloud(tmp_path, weed.settings(), extra=[
+        "--sites-open", "false", "--updates-keep", "0", "--updates-keep-for", "4s", "--updates-sweep-every", "1s"]).start()
+    try:
+        site(cloud, "add", "FIELD", "--topics", "*", "--bundle", str(tmp_path / "FIELD.yaml"))
+        keys = []
+        for version in ("1.1", "1.2"):
+            image = tmp_path / f"cairn-{version}.raucb"
+            image.write_bytes(os.urandom(100_000))
+            keys.append(site(cloud, "update", "FIELD", "--bundle", str(image), "--version", version).stdout.split(":")[0])
+        assert {b["key"] for b in bundles(cloud)} == set(keys)
+        # Who is told what is in the ledger: a node that died knows it again.
+        cloud.kill()
+        cloud.start()
+        wait_until(lambda: [b["key"] for b in bundles(cloud)] == keys[1:], "the one that nobody is told is gone", 60)
+        time.sleep(6)
+        assert [(b["key"], b["sites"]) for b in bundles(cloud)] == [(keys[1], ["FIELD"])]
+        # What was deleted is put again by who needs it.
+        site(cloud, "update", "FIELD", "--bundle", str(tmp_path / "cairn-1.1.raucb"), "--version", "1.1")
+        assert keys[0] in {b["key"] for b in bundles(cloud)}
+    finally:
+        cloud.kill()
+        weed.kill()
+
+
+def test_a_bundle_of_any_size_takes_little_memory(tmp_path, closed):
+    """Into a directory; an S3 store gets it in pieces too."""
+    image = tmp_path / "large.raucb"
+    with open(image, "wb") as file:
+        file.truncate(400 * MIB)
+        file.write(b"not all zeros")
+    site(closed, "add", "FIELD", "--topics", "*", "--bundle", str(tmp_path / "FIELD.yaml"))
+    command = [str(BINARY), "site", "update", "FIELD", "--bundle", str(image), "--version", "2", "--cloud", closed.announce]
+    child = os.posix_spawn(command[0], command, {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")})
+    _, status, usage = os.wait4(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    (stored,) = (tmp_path / "objects/updates").rglob("large.raucb")
+    assert stored.stat().st_size == image.stat().st_size
+    assert usage.ru_maxrss < 200 << 10, f"{usage.ru_maxrss} KiB"
+    # It is there: not put again.
+    before = stored.stat().st_ino
+    site(closed, "update", "FIELD", "--bundle", str(image), "--version", "2")
+    assert stored.stat().st_ino == before

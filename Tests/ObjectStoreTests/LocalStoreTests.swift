@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import ObjectStore
@@ -71,6 +72,35 @@ struct DirectoryStoreTests {
         #expect(try await store.head("large")?.etag == etag)
         #expect(try await store.put("large", bytes(300 << 10), ifAbsent: false) != .alreadyExists)
         #expect(try await store.get("large") == bytes(300 << 10))
+    }
+
+    @Test("an object that comes in pieces is there whole or not at all")
+    func pieces() async throws {
+        struct Broken: Error {}
+        let store = try DirectoryStore(root: directory.path)
+        let count = Mutex(0)
+        @Sendable func next(failingAt limit: Int) throws -> ByteBuffer? {
+            let number = count.withLock { count in
+                count += 1
+                return count
+            }
+            if number == limit { throw Broken() }
+            return number <= 3 ? bytes(100_000 + number) : nil
+        }
+        let error = await kind { () async throws(ObjectStoreError) in
+            try await store.put("a/b", pieces: { try next(failingAt: 3) })
+        }
+        #expect(error == .cancelled)
+        #expect(try await store.head("a/b") == nil)
+        #expect(fileNames(in: directory.path + "/.cairn/temporary") == [])
+        _ = try await store.put("a/b", bytes(7), ifAbsent: true)
+        count.withLock { $0 = 0 }
+        _ = try await store.put("a/b", pieces: { try next(failingAt: 9) })
+        var whole = bytes(100_001)
+        whole.writeImmutableBuffer(bytes(100_002))
+        whole.writeImmutableBuffer(bytes(100_003))
+        #expect(try await store.get("a/b") == whole)
+        #expect(fileNames(in: directory.path + "/.cairn/temporary") == [])
     }
 
     @Test("objects outlive the store, and its parents are made")

@@ -1,5 +1,7 @@
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ def package_file():
 def package():
     """What `make deb` built."""
     return package_file()
+
+
+@pytest.fixture(scope="session")
+def older():
+    """A package that was released before: the file that OLDER names; without one, nothing is upgraded from it."""
+    path = os.environ.get("OLDER")
+    if not path:
+        pytest.skip("OLDER=FILE.deb names an older package to upgrade from")
+    return Path(path)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +57,34 @@ def machine(request, tmp_path_factory):
         yield container.start()
     finally:
         container.stop()
+
+
+@pytest.fixture(scope="module")
+def store(machine):
+    """A SeaweedFS in the machine's network, by the names that the document has."""
+    machine.shell("echo 127.0.0.1 cloud.example.org s3.example.org >> /etc/hosts")
+    directory = machine.directory / "weed"
+    directory.mkdir()
+    (directory / "s3.json").write_text(json.dumps({"identities": [{
+        "name": "cairn", "credentials": [{"accessKey": "cairnkey", "secretKey": "cairnsecret"}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}))
+    log = open(directory / "log", "wb")
+    weed = subprocess.Popen(
+        ["nsenter", "-t", machine.leader, "-n", "--", Path(sys.executable).parent / "weed", "mini", f"-dir={directory}",
+         "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port=8333", f"-s3.config={directory}/s3.json", "-admin.ui=false",
+         "-webdav=false"], stdout=log, stderr=log, start_new_session=True)
+    make_bucket = (
+        "import boto3; from botocore.config import Config\n"
+        "boto3.client('s3', endpoint_url='http://127.0.0.1:8333', aws_access_key_id='cairnkey',\n"
+        "    aws_secret_access_key='cairnsecret', region_name='us-east-1', config=Config(\n"
+        "    s3={'addressing_style': 'path'}, connect_timeout=2, retries={'max_attempts': 1})).create_bucket(Bucket='cairn')\n")
+    try:
+        machine._until(
+            lambda: machine.outside(sys.executable, "-c", make_bucket, check=False).returncode == 0, "SeaweedFS serves", 60)
+        yield
+    finally:
+        weed.kill()
+        weed.wait(20)
 
 
 def pytest_configure(config):

@@ -1,13 +1,8 @@
 """docs/install.md, every command as it stands there: a cloud node and a gateway over a real S3 server, upgrade, removal."""
 
-import json
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import pytest
 from container import ROOT
 
 DOCUMENT = (ROOT / "docs/install.md").read_text()
@@ -24,34 +19,6 @@ def follow(title, machine):
         # Warnings of the doctor (a container's clock, its overlay) end nothing.
         text = re.sub(r"^cairn doctor$", "cairn doctor || [ $? -eq 1 ]", text, flags=re.M)
         machine.run("sh", "-exc", f"cd /mnt\n{text}", seconds=180)
-
-
-@pytest.fixture(scope="module")
-def store(machine):
-    """A SeaweedFS in the machine's network, by the names that the document has."""
-    machine.shell("echo 127.0.0.1 cloud.example.org s3.example.org >> /etc/hosts")
-    directory = machine.directory / "weed"
-    directory.mkdir()
-    (directory / "s3.json").write_text(json.dumps({"identities": [{
-        "name": "cairn", "credentials": [{"accessKey": "cairnkey", "secretKey": "cairnsecret"}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}))
-    log = open(directory / "log", "wb")
-    weed = subprocess.Popen(
-        ["nsenter", "-t", machine.leader, "-n", "--", Path(sys.executable).parent / "weed", "mini", f"-dir={directory}",
-         "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port=8333", f"-s3.config={directory}/s3.json", "-admin.ui=false",
-         "-webdav=false"], stdout=log, stderr=log, start_new_session=True)
-    make_bucket = (
-        "import boto3; from botocore.config import Config\n"
-        "boto3.client('s3', endpoint_url='http://127.0.0.1:8333', aws_access_key_id='cairnkey',\n"
-        "    aws_secret_access_key='cairnsecret', region_name='us-east-1', config=Config(\n"
-        "    s3={'addressing_style': 'path'}, connect_timeout=2, retries={'max_attempts': 1})).create_bucket(Bucket='cairn')\n")
-    try:
-        machine._until(
-            lambda: machine.outside(sys.executable, "-c", make_bucket, check=False).returncode == 0, "SeaweedFS serves", 60)
-        yield
-    finally:
-        weed.kill()
-        weed.wait(20)
 
 
 def test_the_document(machine, package, store):

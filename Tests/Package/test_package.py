@@ -3,6 +3,7 @@
 One container a suite; the tests of this file go through it in their order.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,45 @@ def test_the_doctor_finds_nothing_that_fails(machine, package):
     assert done.returncode in (0, 1), done.stdout
     assert "held by the running cairn" in done.stdout
     assert "cairn-edge.service is active" in done.stdout
+
+
+def findings(machine, check):
+    done = machine.run("cairn", "doctor", "--json", check=False)
+    return [f for f in json.loads(done.stdout)["findings"] if f["check"] == check and f["verdict"] == "failure"]
+
+
+def test_the_doctor_sees_what_the_service_cannot(machine, package):
+    """As root, who may read and bind everything: it is the unit's user and sandbox that count."""
+    assert findings(machine, "access") == [] and findings(machine, "ports") == []
+    machine.shell("echo x >/var/lib/private/cairn-edge/of-root")
+    (finding,) = findings(machine, "access")
+    assert "not cairn-edge's: 1, the first is of-root" in finding["found"]
+    # As it says: on Debian 13 the files are nobody's on the disk, and the service's own where it runs.
+    machine.shell(finding["advice"].split(";")[1])
+    assert findings(machine, "access") == []
+    machine.shell("rm /var/lib/private/cairn-edge/of-root")
+    # A directory store beside the service's own directory; an identity file of root's alone, then one below /home.
+    machine.shell("mkdir -p /srv/store /home/x && echo m >/etc/machine-name && cp /etc/machine-name /home/x/ && chmod 600 /etc/machine-name")
+    for path, wrong in (("/etc/machine-name", "cannot be read by cairn-edge"), ("/home/x/machine-name", "does not see")):
+        machine.write("/etc/cairn/edge.yaml", EDGE.replace("uplink: {enabled: false}", "store: {url: 'dir:/srv/store'}")
+                      .replace("127.0.0.1:2101", "127.0.0.1:210") + f"identity: {{machine: '{path}'}}\n", 0o600)
+        texts = [f["found"] + " | " + f["advice"] for f in findings(machine, "access")]
+        assert len(texts) == 2 and wrong in texts[0], texts
+        assert "may not write to store.url /srv/store" in texts[1] and "ReadWritePaths=/srv/store" in texts[1], texts
+        (port,) = findings(machine, "ports")
+        assert "may not listen on ports below 1024" in port["found"] and "socket" in port["advice"], port
+    # What it advises helps: the file's owner, the directory's owner and the unit's right to it.
+    machine.shell("chown cairn-edge: /etc/machine-name; chown -R cairn-edge: /srv/store/")
+    machine.shell("sed -i s:/home/x:/etc: /etc/cairn/edge.yaml; sed -i s/:210/:2101/ /etc/cairn/edge.yaml")
+    machine.write("/etc/systemd/system/cairn-edge.service.d/store.conf", "[Service]\nReadWritePaths=/srv/store\n")
+    machine.run("systemctl", "daemon-reload")
+    assert findings(machine, "access") == []
+    machine.run("systemctl", "restart", "cairn-edge")
+    assert machine.show("cairn-edge", "ActiveState") == "active"
+    machine.shell("rm -r /etc/systemd/system/cairn-edge.service.d /etc/machine-name /home/x")
+    machine.write("/etc/cairn/edge.yaml", EDGE, 0o600)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "cairn-edge")
 
 
 def test_what_the_units_shut_out(machine, package):

@@ -40,7 +40,7 @@ struct KafkaClient: Sendable {
                 .connect(host: address.host, port: address.port).get()
             return KafkaClient(address: address, channel: channel, timeout: timeout)
         } catch {
-            throw Failure.cannotConnect(address, "\(error)")
+            throw Failure.cannotConnect(address, ConnectionTrouble.text(error))
         }
     }
 

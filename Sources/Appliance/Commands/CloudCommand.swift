@@ -7,6 +7,9 @@ import ServiceLifecycle
 struct CloudCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cloud", abstract: "A cloud node: serves Kafka clients from shared objects.",
+        discussion: """
+            'cairn cloud --config cloud.yaml' is 'cairn cloud serve --config cloud.yaml'; 'cairn config example cloud' prints every setting.
+            """,
         subcommands: [ServeCloudCommand.self, AdoptVolumeCommand.self], defaultSubcommand: ServeCloudCommand.self)
 }
 

@@ -6,7 +6,8 @@ struct DoctorCommand: AsyncParsableCommand {
         commandName: "doctor",
         abstract: "Checks this machine and a configuration, and says what is wrong and what to do.",
         discussion: """
-            Looks at settings, data directory, space, disk, io_uring, clock, service, ports, names, store and cloud nodes. Without \
+            Looks at settings, data directory, space, disk, io_uring, clock, service and what it may read and write, ports, names, \
+            certificates, store and cloud nodes. Without \
             --config it takes what the package's units use: /etc/cairn/ROLE.yaml and ROLE.env. A gateway may run meanwhile. Ends \
             within half a minute.
             Exit code 0: all is well. 1: warnings only. 2: something will not work.
@@ -75,9 +76,19 @@ struct DoctorCommand: AsyncParsableCommand {
             return [.good(name, "\(options.config ?? "flags"): sound")] + (await doctor.examine())
         } catch {
             let problems = (error as? SettingProblems)?.problems.map(\.description) ?? ["\(error)"]
-            return problems.map { .failure(name, $0, "'cairn config example \(role.rawValue)' shows every setting") }
+            return problems.map { .failure(name, $0, Self.advice($0, role)) }
                 + [.skipped("others", "need sound settings")] + Doctor.machine(needsTime: false)
         }
+    }
+
+    private static func advice(_ problem: String, _ role: Role) -> String {
+        if problem.hasSuffix("cannot be read") {
+            return
+                "check the name after --config, and that this user may read the file: one with secrets is its owner's"
+        }
+        return problem.contains("tls-")
+            ? "the certificate's file holds the own one first, then those between; see what a file is: openssl x509 -in FILE -noout -text"
+            : "'cairn config example \(role.rawValue)' shows every setting"
     }
 
     private func subject(
@@ -118,6 +129,10 @@ struct DoctorCommand: AsyncParsableCommand {
         let keys = role == .edge ? EdgeKeys.all : CloudKeys.all
         return SecretsCheck.File(
             path: path, mode: mode,
-            secrets: keys.filter { $0.isSecret && file.lines[$0.name] != nil }.map(\.name))
+            secrets: keys.filter { key in
+                // A path of a key is no secret; the file that it names is looked at for itself.
+                key.isSecret && file.lines[key.name] != nil
+                    && (!key.name.hasSuffix("tls-key") || text.contains("PRIVATE KEY-----"))
+            }.map(\.name))
     }
 }

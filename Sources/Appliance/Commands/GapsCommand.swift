@@ -42,7 +42,9 @@ struct GapsCommand: AsyncParsableCommand {
                 cloud, "/v1/gaps" + (parts.percentEncodedQuery.map { "?" + $0 } ?? ""), bytesMax: Self.answerBytesMax,
                 tls: tls.client)
         } catch {
-            throw Complaint.say("\(cloud): \(error)", Complaint.unavailable)
+            throw Complaint.say(
+                "the cloud node at \(cloud) (--cloud) cannot be asked: \(ConnectionTrouble.text(error))",
+                Complaint.unavailable)
         }
         guard answer.status == 200 else { throw Complaint.say("\(cloud): \(answer.status)", Complaint.unavailable) }
         return answer

@@ -1,5 +1,7 @@
 import ArgumentParser
 import Cloud
+import FoundationEssentials
+import ObjectStore
 import SiteAuthority
 
 struct SiteUpdateCommand: AsyncParsableCommand {
@@ -10,6 +12,8 @@ struct SiteUpdateCommand: AsyncParsableCommand {
             its data, checks it, installs it beside the running image and goes back by itself if the new one does not prove healthy; \
             'cairn site list' shows how far each is. A site where it failed tries again only after another order (--again).
             Roll out in steps: --percent 5, then 25, then 100; a larger share contains the smaller one.
+            --list shows what is in the store. A bundle that no site is told is deleted after 90 days; the five newest always stay \
+            (updates.keep-for and updates.keep of the cloud node).
             """)
 
     @Argument(help: "Names of sites.") var sites: [String] = []
@@ -23,15 +27,28 @@ struct SiteUpdateCommand: AsyncParsableCommand {
     @Flag(help: "Takes the order back. What is installed stays.") var clear = false
     @Flag(help: "Neither downloads nor installs for now.") var pause = false
     @Flag(help: "Goes on.") var resume = false
+    @Flag(help: "Shows the bundles that are in the store, and who is told to install them.") var list = false
+    @Flag(help: "Of --list, as JSON.") var json = false
     @OptionGroup var node: SiteCommand.Node
 
     func validate() throws {
-        guard all != !sites.isEmpty else { throw ValidationError("expected names of sites, or --all") }
+        guard !json || list else { throw ValidationError("--json is for --list") }
+        if list {
+            guard sites.isEmpty, !all, bundle == nil, key == nil, !clear, !pause, !resume, !again, percent == 100 else {
+                throw ValidationError("--list stands alone")
+            }
+            return
+        }
+        guard all != !sites.isEmpty else {
+            throw ValidationError("expected names of sites or --all, but not both; or --list alone")
+        }
         guard (1...100).contains(percent), percent == 100 || all else {
             throw ValidationError("--percent: 1 to 100, with --all")
         }
         let ways = [bundle != nil, key != nil, clear, pause, resume].count { $0 }
-        guard ways == 1 else { throw ValidationError("expected one of --bundle, --key, --clear, --pause, --resume") }
+        guard ways == 1 else {
+            throw ValidationError("expected one of --bundle, --key, --clear, --pause, --resume; or --list alone")
+        }
         guard percent == 100 || bundle != nil || key != nil else {
             throw ValidationError("--percent is for --bundle and --key")
         }
@@ -41,6 +58,7 @@ struct SiteUpdateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if list { return try await showBundles() }
         guard let bundle = try await orderedBundle() else {
             for site in try await chosen(nil) { try await set(site) }
             return
@@ -58,6 +76,16 @@ struct SiteUpdateCommand: AsyncParsableCommand {
             }
         }
         guard failures == 0 else { throw Complaint.say("\(failures) sites could not be told", Complaint.unavailable) }
+    }
+
+    private func showBundles() async throws {
+        let bundles = try await node.order(SiteOrder(.bundles, site: "")).bundles ?? []
+        guard !json else {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            return say(String(decoding: try encoder.encode(bundles), as: UTF8.self))
+        }
+        for line in BundleTableText.lines(bundles, nowMs: WallClock.nowMs()) { say(line) }
     }
 
     private func set(_ site: String) async throws {

@@ -41,7 +41,7 @@ struct StatusCommand: AsyncParsableCommand {
             answer = try await ConsoleClient.ask(
                 url, "/status.json", bytesMax: Self.replyBytesMax, timeout: .seconds(5))
         } catch {
-            return .failure(Why(text: "does not answer (\(error))"))
+            return .failure(Why(text: "does not answer (\(ConnectionTrouble.text(error)))"))
         }
         guard answer.status == 200 else {
             return .failure(Why(text: "answers \(answer.status): not a gateway's status page"))

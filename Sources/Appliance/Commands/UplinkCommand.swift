@@ -23,7 +23,8 @@ struct UplinkCommand: AsyncParsableCommand {
                     control.url, path, method: method, headers: [("authorization", "Bearer " + control.token)],
                     bytesMax: 1 << 20)
             } catch {
-                throw Complaint.say("no gateway answers at \(control.url): \(error)", Complaint.unavailable)
+                throw Complaint.say(
+                    "no gateway answers at \(control.url): \(ConnectionTrouble.text(error))", Complaint.unavailable)
             }
             guard answer.status == 200 else {
                 throw Complaint.say("\(control.url): \(answer.status) \(String(buffer: answer.body))")

@@ -37,6 +37,11 @@ enum CloudKeys {
         SettingKey(
             "sites.presign-valid", .duration, "7d",
             "How long URLs for gateways without keys are good; S3 allows 7 days, temporary credentials less."),
+        SettingKey(
+            "updates.keep-for", .duration, "90d",
+            "A bundle under updates/ that no site is told goes after so long. 0s: never."),
+        SettingKey("updates.keep", .count(0...1000), "5", "So many of the newest bundles always stay."),
+        SettingKey("updates.sweep-every", .duration, "6h", "How often such bundles are looked for."),
     ]
 
     private static let kafka: [SettingKey] = [

@@ -34,6 +34,11 @@ struct CloudSettings: Sendable {
     var chosenMasterKeyFile: String
     var sitesAnnounce: [String]
     var presignValid: Duration
+    /// So many bundles of updates always stay.
+    var bundlesKeep: Int
+    /// Zero: all stay.
+    var bundlesKeepFor: Duration
+    var bundlesSweep: Duration
     var adminToken: String?
     /// Nil: plain HTTP.
     var tls: ServerTLS?
@@ -79,6 +84,10 @@ struct CloudSettings: Sendable {
         if presignValid < .seconds(10) || presignValid > .seconds(604_800) {
             reader.refuse(prefix + "sites.presign-valid", "10s to 7d")
         }
+        bundlesKeep = reader.count(prefix + "updates.keep")
+        bundlesKeepFor = reader.duration(prefix + "updates.keep-for")
+        bundlesSweep = reader.duration(prefix + "updates.sweep-every")
+        if bundlesSweep < .seconds(1) { reader.refuse(prefix + "updates.sweep-every", "must be at least 1s") }
         adminToken = reader.optionalText(prefix + "http.admin-token")
         tls = ServerTLS(reader, prefix: prefix + "http.")
         announceAuthorities = reader.pem(prefix + "sites.announce-ca")

@@ -4,6 +4,7 @@ import FoundationEssentials
 import Glibc
 import NIOCore
 import ObjectStore
+import TransportTLS
 import Uplink
 import WriteAheadLog
 
@@ -20,18 +21,21 @@ struct Doctor: Sendable {
     private static let nameSeconds: Int64 = 5
     private static let storeLimit = Duration.seconds(20)
     private static let announceLimit = Duration.seconds(12)
+    private static let certificateLimit = Duration.seconds(8)
     private static let localLimit = Duration.seconds(8)
 
     /// In a fixed order, whichever is known first.
     func examine() async -> [Finding] {
         async let machine = machine()
         async let disk = disk()
-        async let service = service()
-        async let ports = ports()
+        async let certificates = certificates()
         async let names = names()
         async let store = store()
         async let announce = announce()
-        return await machine + disk + service + ports + names + store + announce
+        let unit = await unit()
+        async let ports = ports(unit.facts)
+        async let rights = rights(unit.facts)
+        return await machine + disk + unit.findings + rights + ports + names + certificates + store + announce
     }
 
     /// What can be said without any settings.
@@ -79,29 +83,79 @@ struct Doctor: Sendable {
         return found ?? [Self.hangs(DiskCheck.name, "a write to \(path)")]
     }
 
-    private func service() async -> [Finding] {
-        guard let packaged else { return [] }
-        let facts = await Bounded.blocking(Self.localLimit) { UnitCheck.look(packaged.unit) }
-        guard let facts else { return [Self.hangs(UnitCheck.name, "systemctl")] }
-        return facts.map { UnitCheck.findings($0, connectionsMax: subject.connectionsMax) } ?? []
+    private func unit() async -> (facts: UnitCheck.Facts?, findings: [Finding]) {
+        guard let packaged else { return (nil, []) }
+        let looked = await Bounded.blocking(Self.localLimit) { UnitCheck.look(packaged.unit) }
+        guard let looked else { return (nil, [Self.hangs(UnitCheck.name, "systemctl")]) }
+        return (looked, looked.map { UnitCheck.findings($0, connectionsMax: subject.connectionsMax) } ?? [])
     }
 
-    private func ports() async -> [Finding] {
+    private func ports(_ unit: UnitCheck.Facts?) async -> [Finding] {
         let isUp = await isAnswering()
         let listeners = subject.listeners
         let found = await Bounded.blocking(Self.localLimit) {
-            listeners.map { listener in
-                let (holder, address) = PortCheck.look(listener)
-                return PortCheck.finding(listener, holder, address, isCairnUp: isUp)
-            }
+            let privilege = PortCheck.privilege(unit)
+            return PortCheck.collisions(listeners)
+                + listeners.map { listener in
+                    let (holder, address) = PortCheck.look(listener)
+                    return PortCheck.finding(listener, holder, address, privilege, isCairnUp: isUp)
+                }
         }
         return found ?? [Self.hangs(PortCheck.name, "looking at the ports")]
+    }
+
+    /// Only of a unit, whose user is known.
+    private func rights(_ unit: UnitCheck.Facts?) async -> [Finding] {
+        guard let unit, unit.properties["LoadState"] == "loaded", let packaged else { return [] }
+        let subject = subject
+        let found = await Bounded.blocking(Self.localLimit) { () -> [Finding] in
+            let groups = unit.properties["SupplementaryGroups"]?.split(separator: " ").map(String.init) ?? []
+            let name = unit.properties["User"] ?? ""
+            guard let user = AccessCheck.user(name, supplementary: groups) else {
+                return [.skipped(AccessCheck.name, "there is no user '\(name)' yet; \(unit.unit) makes it")]
+            }
+            let home = AccessCheck.Home(subject.dataDirectory)
+            let sandbox = AccessCheck.Sandbox(unit.properties, dataDirectory: subject.dataDirectory)
+            let files = subject.files.filter { !$0.hasPrefix(packaged.credentials + "/") }.compactMap {
+                AccessCheck.reading(AccessCheck.place($0, user, home: home), user, sandbox, unit: unit.unit)
+            }
+            let directories = subject.directories.compactMap {
+                AccessCheck.writing(
+                    AccessCheck.place($0.path, user, home: home), setting: $0.setting, user, sandbox, unit: unit.unit)
+            }
+            let strangers = AccessCheck.strangers(in: home, user)
+            return files + directories + [
+                AccessCheck.strangers(
+                    strangers.count, first: strangers.first, in: subject.dataDirectory, user, unit: unit.unit)
+            ]
+        }
+        return found ?? [Self.hangs(AccessCheck.name, "looking at \(subject.dataDirectory)")]
+    }
+
+    private func certificates() async -> [Finding] {
+        let time = SystemWallClock().certificateTime
+        let now = time.isKnown ? time.seconds : nil
+        let files = subject.certificates.flatMap { CertificateFindings.findings($0, now: now) }
+        let servers = subject.servers
+        return files
+            + (await withTaskGroup(of: (Int, [Finding]).self) { group in
+                for (index, server) in servers.enumerated() {
+                    group.addTask {
+                        let answer = await CertificateProbe.look(server, within: Self.certificateLimit)
+                        return (index, CertificateFindings.findings(server, answer, now: now))
+                    }
+                }
+                return await Self.ordered(group).flatMap { $0 }
+            })
     }
 
     /// A cairn of this version or another answers at `http.listen`.
     private func isAnswering() async -> Bool {
         guard let console = subject.console else { return false }
         let host = ["0.0.0.0": "127.0.0.1", "::": "::1"][console.host] ?? console.host
+        if let certificate = subject.consoleCertificate {
+            return await isShowing(certificate, HostPort(host: host, port: console.port))
+        }
         let answer = await Bounded.run(.seconds(3)) {
             try? await ConsoleClient.ask(
                 "http://\(HostPort(host: host, port: console.port))", "/metrics", bytesMax: 16 << 20,
@@ -109,6 +163,16 @@ struct Doctor: Sendable {
         }
         guard let answer = answer ?? nil, answer.status == 200 else { return false }
         return String(buffer: answer.body).contains("cairn_")
+    }
+
+    /// Nobody else has the key of that certificate.
+    private func isShowing(_ certificate: String, _ console: HostPort) async -> Bool {
+        let server = CertificateFindings.Server(
+            setting: "http.listen", host: console.host, port: console.port, tls: ClientTLS())
+        guard let own = try? CertificateFacts.read(certificate).first,
+            case .shown(let chain) = await CertificateProbe.look(server, within: .seconds(3))
+        else { return false }
+        return chain.first == own
     }
 
     private func names() async -> [Finding] {
@@ -192,8 +256,8 @@ struct Doctor: Sendable {
         return found
     }
 
-    private static func ordered(_ group: TaskGroup<(Int, Finding)>) async -> [Finding] {
-        var found: [(Int, Finding)] = []
+    private static func ordered<Found>(_ group: TaskGroup<(Int, Found)>) async -> [Found] {
+        var found: [(Int, Found)] = []
         for await finding in group { found.append(finding) }
         return found.sorted { $0.0 < $1.0 }.map(\.1)
     }

@@ -28,8 +28,20 @@ enum PortCheck {
         case unknown(String)
     }
 
+    /// Who may bind ports that are kept for services of the system.
+    struct Privilege: Sendable, Equatable {
+        /// Ports below need a capability, `net.ipv4.ip_unprivileged_port_start` says.
+        var firstFreePort = 1024
+        /// Whoever is to bind has it.
+        var mayBindBelow: Bool
+        /// Nil: a program started by hand.
+        var unit: String?
+    }
+
     /// - Parameter isCairnUp: a cairn answers at the role's `http.listen`.
-    static func finding(_ listener: Listener, _ holder: Holder, _ address: Address, isCairnUp: Bool) -> Finding {
+    static func finding(
+        _ listener: Listener, _ holder: Holder, _ address: Address, _ privilege: Privilege, isCairnUp: Bool
+    ) -> Finding {
         let place = "\(listener.setting) \(listener.address)"
         switch holder {
         case .process("cairn", let id): return .good(name, "\(place) is held by the running cairn (process \(id))")
@@ -45,6 +57,9 @@ enum PortCheck {
                 name, "\(place) is taken", "see by whom: ss -ltnup (as root); set \(listener.setting) to another port")
         case .nobody: break
         }
+        if listener.address.port < privilege.firstFreePort, !privilege.mayBindBelow {
+            return forbidden(listener, place, privilege)
+        }
         switch address {
         case .here: return .good(name, "\(place) is free")
         case .elsewhere:
@@ -56,7 +71,61 @@ enum PortCheck {
         }
     }
 
+    private static func forbidden(_ listener: Listener, _ place: String, _ privilege: Privilege) -> Finding {
+        let first = privilege.firstFreePort
+        let other =
+            "set \(listener.setting) to a port from \(first) on, or sysctl net.ipv4.ip_unprivileged_port_start=\(listener.address.port)"
+        guard let unit = privilege.unit else {
+            return .failure(
+                name, "\(place): this user may not listen on ports below \(first)",
+                other + ", or setcap cap_net_bind_service=+ep for the program")
+        }
+        let socket = listener.setting == "http.listen" ? "" : ", or let systemd hold it with the unit's .socket"
+        return .failure(name, "\(place): \(unit) may not listen on ports below \(first)", other + socket)
+    }
+
+    /// Settings that ask for one place twice: only one of them gets it.
+    static func collisions(_ listeners: [Listener]) -> [Finding] {
+        var found: [Finding] = []
+        for (index, one) in listeners.enumerated() {
+            for other in listeners[(index + 1)...]
+            where one.isDatagram == other.isDatagram && one.address.port == other.address.port && one.address.port != 0
+            {
+                let hosts = [one.address.host, other.address.host]
+                guard hosts[0] == hosts[1] || hosts.contains("0.0.0.0") || hosts.contains("::") else { continue }
+                found.append(
+                    .failure(
+                        name, "\(one.setting) \(one.address) and \(other.setting) \(other.address) are one port",
+                        "give each listener a port of its own"))
+            }
+        }
+        return found
+    }
+
     // MARK: Looking
+
+    /// - Parameter unit: of systemd, that will bind; nil: a program that is started by hand, by this user.
+    static func privilege(_ unit: UnitCheck.Facts?) -> Privilege {
+        let text = SmallText.read("/proc/sys/net/ipv4/ip_unprivileged_port_start") ?? ""
+        let first = Int(text) ?? 1024
+        guard let unit, unit.properties["LoadState"] == "loaded" else {
+            return Privilege(firstFreePort: first, mayBindBelow: hasCapability(), unit: nil)
+        }
+        let isRoot = ["root", "0", "", nil].contains(unit.properties["User"])
+        let isGiven = unit.properties["AmbientCapabilities"]?.contains("cap_net_bind_service") == true
+        // In a user namespace of its own a capability says nothing about ports.
+        let isAlone = !["no", "", nil].contains(unit.properties["PrivateUsers"])
+        return Privilege(firstFreePort: first, mayBindBelow: (isRoot || isGiven) && !isAlone, unit: unit.unit)
+    }
+
+    private static func hasCapability() -> Bool {
+        let status = SmallText.read("/proc/self/status") ?? ""
+        guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+            let word = line.split(whereSeparator: \.isWhitespace).last, let bits = UInt64(word, radix: 16)
+        else { return geteuid() == 0 }
+        // CAP_NET_BIND_SERVICE.
+        return bits & (1 << 10) != 0
+    }
 
     static func look(_ listener: Listener) -> (Holder, Address) {
         let (host, port) = (listener.address.host, listener.address.port)

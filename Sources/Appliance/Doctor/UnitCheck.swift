@@ -30,7 +30,8 @@ enum UnitCheck {
 
     static let properties = [
         "LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Result", "WatchdogUSec", "LimitMEMLOCK",
-        "LimitNOFILE",
+        "LimitNOFILE", "User", "SupplementaryGroups", "ProtectHome", "ProtectSystem", "PrivateTmp", "PrivateUsers",
+        "ReadWritePaths", "AmbientCapabilities",
     ]
 
     /// Buffers that io_uring may pin, and what else is locked.

@@ -19,6 +19,7 @@ final class CloudRole: Service {
     private let ledger: Ledger
     private let listener: KafkaListener
     let store: OpenedStore
+    let bundles: BundleShelf
     private let keys: LiveKeyRing?
     private let logger: Logger
     private let accepting = Atomic<Bool>(false)
@@ -48,6 +49,7 @@ final class CloudRole: Service {
         self.broker = broker
         self.ledger = ledger
         self.store = store
+        bundles = BundleShelf(store, broker.sites, settings, logger)
         self.keys = keys
         self.logger = logger
         var configuration = KafkaListenerConfiguration(
@@ -73,6 +75,7 @@ final class CloudRole: Service {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.work() }
             group.addTask { await self.store.probe(logger: self.logger) }
+            group.addTask { await self.bundles.run() }
             try? await gracefulShutdown()
             await listener.shutdown()
             await broker.shutdown()

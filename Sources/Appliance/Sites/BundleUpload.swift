@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 import ObjectStore
 import SiteAuthority
+import Synchronization
 
 /// Puts a bundle into the store of a cloud node: by a URL that the node signs, or as a file where the store is a directory.
 struct BundleUpload {
@@ -27,7 +28,7 @@ struct BundleUpload {
         let reply = try await node.order(order)
         if let url = reply.uploadURL {
             try await put(url, reply.uploadHeaders ?? [:], sizeBytes)
-        } else if let store = reply.store, store.url.hasPrefix("dir:") {
+        } else if reply.isStored != true, let store = reply.store, store.url.hasPrefix("dir:") {
             try await place(bundle, String(store.url.dropFirst(4)))
         }
         FileHandleLine.write("\(bundle.key): \(sizeBytes) bytes are in the store\n", to: 1)
@@ -82,13 +83,72 @@ struct BundleUpload {
         guard FileManager.default.fileExists(atPath: root) else {
             throw Complaint.say("the store is directory \(root) of the node: run this there", Complaint.unavailable)
         }
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw Complaint.say("\(path): \(systemError())", Complaint.unavailable)
-        }
+        let copy = try VerifiedCopy(path: path, sha256: bundle.sha256)
         do {
-            _ = try await DirectoryStore(root: root).put(bundle.key, ByteBuffer(bytes: data), ifAbsent: false)
+            _ = try await DirectoryStore(root: root).put(bundle.key) { try copy.next() }
         } catch {
             throw Complaint.say("\(error)", Complaint.unavailable)
+        }
+        giveToOwner(of: root, bundle.key)
+    }
+
+    /// What root puts down belongs to whose directory it is: the node deletes it one day.
+    private func giveToOwner(of root: String, _ key: String) {
+        var owner = stat()
+        guard geteuid() == 0, stat(root, &owner) == 0 else { return }
+        var path = root
+        for part in key.split(separator: "/") {
+            path += "/\(part)"
+            _ = lchown(path, owner.st_uid, owner.st_gid)
+        }
+    }
+}
+
+/// Reads a file once more, and ends with an error where it is not what was measured.
+private final class VerifiedCopy: Sendable {
+    struct Changed: Error, CustomStringConvertible {
+        let path: String
+        var description: String { "\(path) was changed meanwhile; nothing was stored" }
+    }
+
+    private struct State: ~Copyable {
+        var offset = 0
+        var digest = RunningDigest()
+    }
+
+    private static let pieceBytes = 1 << 20
+    private let path: String
+    private let sha256: String
+    private let descriptor: Int32
+    private let state = Mutex(State())
+
+    init(path: String, sha256: String) throws {
+        self.path = path
+        self.sha256 = sha256
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Complaint.say("\(path): \(systemError())", Complaint.unavailable) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Nil at the end.
+    func next() throws -> ByteBuffer? {
+        try state.withLock { state in
+            var piece = ByteBuffer()
+            let count = piece.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.pieceBytes) { space in
+                readFully(
+                    descriptor, UnsafeMutableRawBufferPointer(rebasing: space[..<Self.pieceBytes]), at: state.offset)
+                    ?? 0
+            }
+            guard count > 0 else {
+                var digest = RunningDigest()
+                swap(&digest, &state.digest)
+                guard MessageCode.hexadecimal(digest.finish()) == sha256 else { throw Changed(path: path) }
+                return nil
+            }
+            piece.withUnsafeReadableBytes { state.digest.update($0) }
+            state.offset += count
+            return piece
         }
     }
 }

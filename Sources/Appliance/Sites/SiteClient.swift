@@ -46,7 +46,8 @@ struct SiteClient {
                 node, "/v1/sites", method: body == nil ? .GET : .POST, headers: headers, json: body,
                 bytesMax: Self.bytesMax, timeout: .seconds(30), tls: tls)
         } catch {
-            throw Failure(description: "\(node): \(error)")
+            throw Failure(
+                description: "the cloud node at \(node) (--cloud) cannot be asked: \(ConnectionTrouble.text(error))")
         }
     }
 }

@@ -65,10 +65,11 @@ enum SiteEndpoints {
         case .update, .upload:
             guard let bundle = order.bundle else { throw .invalid("an order about a bundle that names none") }
             if order.action == .update {
-                reply.isNew = try await UpdateOrders(role: role).update(order.site, bundle)
+                reply.isNew = try await role.bundles.update(order.site, bundle)
             } else {
-                try await UpdateOrders(role: role).upload(bundle, &reply)
+                reply = try await role.bundles.upload(bundle, reply)
             }
+        case .bundles: reply.bundles = try await role.bundles.list()
         }
         guard reply.key != nil || order.action == .upload else { return reply }
         reply.announce = announce(role.settings)

@@ -8,6 +8,8 @@ struct SiteOrder: Codable, Sendable, Equatable {
         case update
         /// Asks where a bundle is to be put; about no site.
         case upload
+        /// Asks which bundles there are; about no site.
+        case bundles
     }
 
     /// A bundle in the store.
@@ -62,6 +64,24 @@ struct SiteOrderReply: Codable, Sendable, Equatable {
     /// Of `upload`: where to PUT the bundle, with which headers; nil when the store holds it already.
     var uploadURL: String?
     var uploadHeaders: [String: String]?
+    /// Of `upload`: the store holds the bundle already.
+    var isStored: Bool?
     /// Of `update`: false where the site is told the same already.
     var isNew: Bool?
+    /// Of `bundles`: the newest first.
+    var bundles: [StoredBundle]?
+
+    /// A bundle in the store.
+    struct StoredBundle: Codable, Sendable, Equatable {
+        var key: String
+        var sizeBytes: Int
+        /// Nil: the store does not say.
+        var modifiedMs: Int64?
+        /// As the sites are told; nil when none is.
+        var version: String?
+        /// Who is told to install it.
+        var sites: [String]
+        /// It is deleted next time.
+        var isGoing: Bool
+    }
 }

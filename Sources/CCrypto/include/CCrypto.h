@@ -33,10 +33,17 @@ int cairn_random(void *out, size_t size);
 /* Writes zeros that no optimiser leaves out. */
 void cairn_cleanse(void *bytes, size_t size);
 
-/* Whether a server's certificate (DER) was signed by one of `authorities` (PEM, one or more, those between included) and is for
- * `host`, a DNS name or an IP address. Its dates are judged by `when`, in seconds since 1970; below 0 they do not matter.
- * Returns 1; else 0, and the reason in `why`. */
+/* Whether a server's certificate (DER) was signed by one of `authorities` (PEM, one or more, those between included; of size 0:
+ * those that the system trusts) and is for `host`, a DNS name or an IP address. `others` are certificates that lie between, as the
+ * server sent them, and are not trusted for themselves: DER, one after the other. Dates are judged by `when`, in seconds since 1970;
+ * below 0 they do not matter. Returns 1; else 0, and the reason in `why`. */
 int cairn_certificate_check(
-    const void *leaf, size_t leaf_size, const void *authorities, size_t authorities_size, const char *host, int64_t when,
-    char *why, size_t why_size);
+    const void *leaf, size_t leaf_size, const void *others, size_t others_size, const void *authorities,
+    size_t authorities_size, const char *host, int64_t when, char *why, size_t why_size);
+/* What a certificate (DER) says: from when until when it is valid, in seconds since 1970, and whom it is for: its first DNS name
+ * or address, else its common name. Returns 1 on success. */
+int cairn_certificate_facts(
+    const void *certificate, size_t size, int64_t *from, int64_t *until, char *name, size_t name_size);
+/* Whether the second certificate (DER) signed the first. */
+int cairn_certificate_signed_by(const void *certificate, size_t size, const void *issuer, size_t issuer_size);
 #endif

@@ -65,6 +65,13 @@ extension SiteRegistry {
         ledger.view.registration(site)?.directives["update"].flatMap { UpdateOrder($0) }
     }
 
+    /// What each site that was not revoked is told.
+    public func updates() -> [String: UpdateOrder] {
+        ledger.view.registrations().compactMapValues { registration in
+            registration.isRevoked ? nil : registration.directives["update"].flatMap { UpdateOrder($0) }
+        }
+    }
+
     /// The last adopted object of each lane of one incarnation.
     public func adopted(site: String, incarnation: String) -> [String: UInt64] {
         let lanes = ledger.view.site(site)?.incarnations.first { $0.incarnation == incarnation }?.lanes ?? []

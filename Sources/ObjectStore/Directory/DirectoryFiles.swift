@@ -49,6 +49,28 @@ struct DirectoryFiles: Sendable {
         let file = try temporaryFile(.put, key: key)
         defer { unlink(file.path) }
         guard writer.write(body, to: file.open) else { throw fileError(.put, key, "write") }
+        return try finish(file, key, ifAbsent: ifAbsent)
+    }
+
+    func put(_ key: String, pieces next: () throws -> ByteBuffer?) throws(ObjectStoreError) -> PutResult {
+        let file = try temporaryFile(.put, key: key)
+        defer { unlink(file.path) }
+        while true {
+            let piece: ByteBuffer?
+            do { piece = try next() } catch {
+                throw ObjectStoreError(.put, key: key, .cancelled, detail: "\(error)")
+            }
+            guard let piece else { break }
+            let isWritten = piece.withUnsafeReadableBytes { file.open.write($0) }
+            guard isWritten else { throw fileError(.put, key, "write") }
+        }
+        return try finish(file, key, ifAbsent: false)
+    }
+
+    /// Makes what was written durable and gives it its name.
+    private func finish(
+        _ file: borrowing TemporaryFile, _ key: String, ifAbsent: Bool
+    ) throws(ObjectStoreError) -> PutResult {
         guard fsync(file.open.descriptor) == 0 else { throw fileError(.put, key, "fsync") }
         guard try publish(file.path, key: key, ifAbsent: ifAbsent) else {
             if try exists(key) { return .alreadyExists }

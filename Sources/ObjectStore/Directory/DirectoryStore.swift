@@ -46,6 +46,15 @@ public final class DirectoryStore: ObjectStore {
         }
     }
 
+    /// The same for an object that need not fit into memory, which replaces one that is there. `next` is called on a thread for blocking
+    /// work until it gives nil; what it throws ends the put, nothing is stored then, and the error's `detail` says it (`.cancelled`).
+    public func put(
+        _ key: String, pieces next: @escaping @Sendable () throws -> ByteBuffer?
+    ) async throws(ObjectStoreError) -> PutResult {
+        try ObjectKey.validate(key, operation: .put)
+        return try await blocking(.put, key) { (files) throws(ObjectStoreError) in try files.put(key, pieces: next) }
+    }
+
     public func get(_ key: String, range: Range<Int>?) async throws(ObjectStoreError) -> ByteBuffer {
         try ObjectKey.validate(key, operation: .get)
         if let range { try checkRange(range, key: key) }

@@ -132,7 +132,7 @@ struct DoctorVerdictTests {
         let listener = PortCheck.Listener(setting: "kafka.listen", address: HostPort(host: "0.0.0.0", port: 9092))
         func verdict(_ holder: PortCheck.Holder, _ address: PortCheck.Address = .here, up: Bool = false)
             -> Finding.Verdict
-        { PortCheck.finding(listener, holder, address, isCairnUp: up).verdict }
+        { PortCheck.finding(listener, holder, address, .init(mayBindBelow: false), isCairnUp: up).verdict }
         #expect(verdict(.nobody) == .good)
         #expect(verdict(.nobody, .elsewhere) == .failure)
         #expect(verdict(.process(name: "cairn", id: 7)) == .good)
