@@ -6,7 +6,7 @@ export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop lint setup simulate bench bench-cloud package deb install test-package image test-image clean help
+.PHONY: run build test test-swift test-interop test-units lint setup simulate bench bench-cloud package deb install test-package image test-image clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
@@ -35,7 +35,7 @@ setup:
 	@scripts/system-packages test
 	@scripts/venv
 
-test: setup lint test-swift test-interop
+test: setup lint test-swift test-interop test-units
 
 test-swift: setup
 	@swift build $(SWIFT_FLAGS) --build-tests
@@ -44,6 +44,10 @@ test-swift: setup
 test-interop: setup
 	@swift build $(SWIFT_FLAGS) --product cairn
 	@.venv/bin/python -m pytest -q Tests/Interop
+
+# The units of systemd and the package, in one container; without root, or where no container can be had, a line says so.
+test-units: setup
+	@CONTAINERS_OR_SKIP=yes $(MAKE) --no-print-directory test-package SUITES=trixie PYTEST="-q -rs"
 
 # Any number of simulated lives: make simulate SEEDS=20000, one with its trace: make simulate SEED=17
 simulate: build
@@ -75,7 +79,7 @@ deb: package
 test-package: deb
 	@scripts/system-packages package
 	@scripts/venv
-	@$(if $(OLDER),OLDER="$(abspath $(OLDER))") .venv/bin/python -m pytest -q -s Tests/Package
+	@$(if $(OLDER),OLDER="$(abspath $(OLDER))") .venv/bin/python -m pytest $(or $(PYTEST),-q -s) Tests/Package
 
 install: package
 	@DESTDIR="$(DESTDIR)" PREFIX="$(or $(PREFIX),/usr/local)" scripts/deb/install

@@ -36,6 +36,10 @@ def dpkg(machine, package, *arguments):
     return machine.run("dpkg", *arguments, "-i", "/mnt/cairn.deb").stdout
 
 
+def test_lintian_finds_nothing(package):
+    subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", package], check=True, timeout=300)
+
+
 def test_installs_on_a_fresh_system_and_starts_nothing(machine, package):
     said = dpkg(machine, package)
     assert "systemctl enable --now cairn-edge" in said
