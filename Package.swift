@@ -142,7 +142,8 @@ let package = Package(
             .testTarget(
                 name: "Simulation",
                 dependencies: [
-                    "WriteAheadLog", "Uplink", "SharedObject", "ObjectStore", "Sealing", "Ledger", "Cloud",
+                    "WriteAheadLog", "Uplink", "SiteAuthority", "SharedObject", "ObjectStore", "Sealing", "Ledger",
+                    "Cloud",
                     "KafkaProtocol", nioCore, logging,
                 ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: swiftSettings),
         ]

@@ -21,6 +21,15 @@ struct Conditions: Sendable {
     let passMsMax: Int
     /// The uplink's cap; nil: none.
     let uplinkBytesPerSecond: Int?
+    /// An older copy of the disks is put back, now and then.
+    var isSetBack: Bool
+    /// A copy of the disks starts in another machine.
+    var isCopied: Bool
+    /// Bits flip in what is synced.
+    var rotPerMille: Int
+
+    /// Of each disk.
+    var capacityBytes: Int { capacitySegments.map { $0 * segmentSizeBytes } ?? .max }
 
     init(using random: inout SeededRandom) {
         let quotaSegments = [2, 3, 4, 16].randomElement(using: &random) ?? 16
@@ -32,6 +41,11 @@ struct Conditions: Sendable {
         diskFaultsPerMille = [0, 10, 40, 100].randomElement(using: &random) ?? 0
         ledgerFaultsPerMille = [0, 30, 150].randomElement(using: &random) ?? 0
         uplinkBytesPerSecond = random.chance(300) ? 4 << 10 : nil
+        // One of them in a life: each is enough to explain.
+        let mishap = Int.random(in: 0..<1000, using: &random)
+        isSetBack = mishap < 110
+        isCopied = (110..<220).contains(mishap)
+        rotPerMille = (220..<360).contains(mishap) ? (mishap < 290 ? 5 : 20) : 0
         let passMsMax = random.chance(500) ? 5_000 : 12 * 3_600_000
         dropsOldest = [random.chance(300), random.chance(500)]
         let ageUnits = random.chance(300) ? Int.random(in: 5...40, using: &random) : nil

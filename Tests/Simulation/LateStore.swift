@@ -21,6 +21,9 @@ final class LateStore: ObjectStore {
 
     func setChance(perMille: Int) { late.withLock { $0.perMille = perMille } }
 
+    /// What is under way.
+    var bodies: [ByteBuffer] { late.withLock { $0.puts.map(\.body) } }
+
     /// One of the PUTs under way arrives.
     func arrive(using random: inout SeededRandom) async {
         let count = late.withLock { $0.puts.count }

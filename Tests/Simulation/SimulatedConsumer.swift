@@ -57,73 +57,8 @@ struct SimulatedConsumer {
             }
             while let record = try reader.next() {
                 let offset = batch.baseOffset + Int64(record.offsetDelta)
-                if offset >= position { seen[place, default: []].append(record.text) }
+                if offset >= position { seen[place, default: []].append(Batches.text(of: record)) }
             }
         }
-    }
-}
-
-/// Everything the ledger shows at the end, read from the store itself without any cache or fault.
-struct Delivery {
-    private(set) var partitions: [Oracle.Place: [String]] = [:]
-    /// Records whose times were moved or given up.
-    private(set) var times: [String: Int] = [:]
-
-    init(_ view: LedgerView, _ store: any ObjectStore) async throws {
-        for topic in view.topics() {
-            for partition in 0..<topic.partitionCount {
-                let place = Oracle.Place(topic: topic.name, partition: partition)
-                partitions[place] = try await values(of: topic.id, place, view, store)
-            }
-        }
-    }
-
-    private mutating func values(
-        of topicID: KafkaUUID, _ place: Oracle.Place, _ view: LedgerView, _ store: any ObjectStore
-    ) async throws -> [String] {
-        guard let facts = view.partition(topicID, place.partition) else { return [] }
-        guard facts.logStart == 0 else { throw SimulationFailure("\(place) begins at \(facts.logStart)") }
-        var values: [String] = []
-        while Int64(values.count) < facts.highWatermark {
-            let extents = view.extents(topicID, place.partition, from: Int64(values.count), maxBytes: 1 << 20)
-            guard !extents.isEmpty else { throw SimulationFailure("\(place): no extent begins at \(values.count)") }
-            for extent in extents {
-                guard extent.baseOffset == Int64(values.count) else {
-                    throw SimulationFailure("\(place): an extent begins at \(extent.baseOffset), not \(values.count)")
-                }
-                let range = Int(extent.position)..<Int(extent.position + extent.lengthBytes)
-                values += try records(in: try await store.get(extent.objectKey, range: range), extent.objectKey)
-                guard Int64(values.count) == extent.lastOffset + 1 else {
-                    throw SimulationFailure("\(place): \(values.count) records up to offset \(extent.lastOffset)")
-                }
-            }
-        }
-        return values
-    }
-
-    private mutating func records(in bytes: ByteBuffer, _ key: String) throws -> [String] {
-        var bytes = bytes
-        var values: [String] = []
-        while bytes.readableBytes > 0 {
-            let header = try RecordBatchHeader(reading: bytes, at: bytes.readerIndex)
-            guard let batch = bytes.readSlice(length: header.totalSizeBytes) else {
-                throw SimulationFailure("\(key): a batch is cut")
-            }
-            _ = try RecordBatch.validateOne(batch)
-            var reader = try RecordBatchReader(batch)
-            while let record = try reader.next() {
-                try SimulatedTime.check(record, &times)
-                values.append(record.text)
-            }
-        }
-        return values
-    }
-}
-
-extension Record {
-    /// `producer:value`, without the padding.
-    fileprivate var text: String {
-        let text = String(buffer: value ?? ByteBuffer())
-        return text.lastIndex(of: ":").map { String(text[..<$0]) } ?? text
     }
 }

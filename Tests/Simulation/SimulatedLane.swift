@@ -2,7 +2,8 @@ import KafkaProtocol
 import NIOCore
 import Sealing
 import Synchronization
-import WriteAheadLog
+
+@testable import WriteAheadLog
 
 /// The production core of a lane on a simulated disk, as the uplink sees a lane. One task uses it: the simulation.
 final class SimulatedLane: LaneSource {
@@ -11,11 +12,15 @@ final class SimulatedLane: LaneSource {
     private let core: Mutex<LaneCore<SimulatedDisk>>
 
     /// Recovers what the disk has.
-    init(_ configuration: LaneConfiguration, disk: SimulatedDisk, saltSeed: UInt64) throws {
+    /// - Parameter index: what the index file tells, if anything.
+    init(_ configuration: LaneConfiguration, disk: SimulatedDisk, saltSeed: UInt64, index: SimulatedIndex) throws {
         laneName = configuration.name
         var made = try LaneCore(
             configuration: configuration, disk: disk, saltSeed: saltSeed, sealing: try Self.sealing(saltSeed))
-        recovery = try made.recover()
+        let found = try index.file()
+        var report = try made.recover { segments in found.map { OpenedIndex.knownDurable($0, segments) } ?? 0 }
+        if let found { _ = OpenedIndex(found, configuration.directory, &made, &report) }
+        recovery = report
         core = Mutex(made)
     }
 
@@ -32,6 +37,12 @@ final class SimulatedLane: LaneSource {
     var uploadState: UploadState { core.withLock { $0.uploadState } }
     var bootEpoch: UInt64 { core.withLock { $0.bootEpoch } }
     var diskBytes: Int { core.withLock { $0.diskBytes } }
+    var partitions: [LocalPartition] { core.withLock { $0.partitions } }
+
+    /// Something looks at the core itself.
+    func inspect<T: Sendable>(_ body: (LaneCore<SimulatedDisk>) throws -> T) rethrows -> T {
+        try core.withLock { core in try body(core) }
+    }
 
     /// Commits the entries; with a `cut` as the writer does under load, those from there on being staged while the ones
     /// before are written.

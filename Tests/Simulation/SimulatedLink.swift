@@ -2,7 +2,7 @@ import Cloud
 import Synchronization
 import Uplink
 
-/// The way from the gateway to the cloud nodes. It outlives restarts of both; requests and answers get lost on it.
+/// The way from gateways to the cloud nodes. It outlives restarts of both; requests and answers get lost on it.
 final class SimulatedLink: Sendable {
     private struct Nodes: Sendable {
         var current: SimulatedCloud?
@@ -12,6 +12,7 @@ final class SimulatedLink: Sendable {
 
     private let nodes = Mutex(Nodes())
     private let random: SharedRandom
+    private let lostPerMille = Mutex(150)
 
     init(random: SharedRandom) { self.random = random }
 
@@ -19,15 +20,25 @@ final class SimulatedLink: Sendable {
         nodes.withLock { $0 = Nodes(current: current, zombie: zombie) }
     }
 
-    func carry(_ announcement: Announcement) async throws(AnnounceError) -> AnnounceReply {
-        guard !random.chance(150) else { throw AnnounceError(.unreachable) }
+    /// From now on everything arrives.
+    func heal() { lostPerMille.withLock { $0 = 0 } }
+
+    func carry(_ request: AnnounceRequest) async throws(AnnounceError) -> AnnounceReply {
+        let lostPerMille = lostPerMille.withLock { $0 }
+        guard !random.chance(lostPerMille) else { throw AnnounceError(.unreachable) }
         let nodes = nodes.withLock { $0 }
-        let isAstray = random.chance(300)
+        let isAstray = random.chance(lostPerMille * 2)
         guard let node = isAstray ? nodes.zombie ?? nodes.current : nodes.current else {
             throw AnnounceError(.unreachable)
         }
-        let report = await node.adopter.adopt(key: announcement.key)
-        guard !random.chance(150) else { throw AnnounceError(.unreachable) }
-        return AnnounceReply(adopted: [announcement.lane: report.adoptedSequence])
+        let answer = await answer(of: node, request)
+        guard !random.chance(lostPerMille) else { throw AnnounceError(.unreachable) }
+        return try answer.get()
+    }
+
+    private func answer(
+        of node: SimulatedCloud, _ request: AnnounceRequest
+    ) async -> Result<AnnounceReply, AnnounceError> {
+        do throws(AnnounceError) { return .success(try await node.hear(request)) } catch { return .failure(error) }
     }
 }

@@ -15,6 +15,8 @@ struct SimulatedProducer {
     static let inFlightMax = 5
 
     let number: Int
+    /// The gateway it speaks to.
+    let site: Int
     let lane: Int
     let topic: String
     let partition: Int32
@@ -27,9 +29,12 @@ struct SimulatedProducer {
     private var inFlight: [Batch] = []
     /// Sent, and never to be heard of again: may be there or not.
     private var unknown: Set<Int> = []
+    /// Its log has forgotten what it had sent: nothing in sequence is taken any more.
+    private(set) var isForgotten = false
 
-    init(number: Int, lane: Int, topic: String, partition: Int32, isIdempotent: Bool) {
+    init(number: Int, site: Int, lane: Int, topic: String, partition: Int32, isIdempotent: Bool) {
         self.number = number
+        self.site = site
         self.lane = lane
         self.topic = topic
         self.partition = partition
@@ -81,7 +86,10 @@ struct SimulatedProducer {
     }
 
     /// The lane has decided, whether or not its answers are heard. Tells the oracle what is durable now.
-    mutating func decided(_ outcomes: [AppendOutcome], isHeard: Bool, _ oracle: inout Oracle) throws {
+    /// - Parameter isDamaged: rot has struck the lane, perhaps what it knew of a producer.
+    mutating func decided(
+        _ outcomes: [AppendOutcome], isHeard: Bool, branch: Int, isDamaged: Bool, _ oracle: inout Oracle
+    ) throws {
         guard outcomes.count == inFlight.count else {
             throw SimulationFailure("producer \(number): \(outcomes.count) answers to \(inFlight.count) batches")
         }
@@ -89,7 +97,8 @@ struct SimulatedProducer {
         var isRejected = false
         for (outcome, batch) in zip(outcomes, inFlight) {
             var batch = batch
-            let isStored = try judge(outcome, batch, afterRejected: isRejected, &oracle)
+            let isStored = try judge(
+                outcome, batch, afterRejected: isRejected, branch: branch, isDamaged: isDamaged, &oracle)
             batch.wasSent = true
             batch.isStored = batch.isStored || isStored
             isRejected = isRejected || !batch.isStored
@@ -105,23 +114,27 @@ struct SimulatedProducer {
     }
 
     /// Whether the batch is durable now.
-    private func judge(
-        _ outcome: AppendOutcome, _ batch: Batch, afterRejected: Bool, _ oracle: inout Oracle
+    private mutating func judge(
+        _ outcome: AppendOutcome, _ batch: Batch, afterRejected: Bool, branch: Int, isDamaged: Bool,
+        _ oracle: inout Oracle
     ) throws -> Bool {
         switch outcome {
         case .appended(_, let offset):
-            guard !afterRejected else {
+            guard !afterRejected || isDamaged else {
                 throw SimulationFailure("producer \(number): \(batch.values) appended after one that was rejected")
             }
-            try oracle.stored(local, offset, number: number, batch.values, isNew: true)
+            try oracle.stored(local, branch: branch, offset, number: number, batch.values, isNew: true)
             return true
         case .duplicate(let offset):
             guard isIdempotent, batch.wasSent else {
                 throw SimulationFailure("producer \(number): new batch \(batch.values) taken for a duplicate")
             }
-            try oracle.stored(local, offset, number: number, batch.values, isNew: false)
+            try oracle.stored(local, branch: branch, offset, number: number, batch.values, isNew: false)
             return true
         case .rejected(.outOfOrderSequence) where afterRejected: return false
+        case .rejected(.outOfOrderSequence) where isDamaged:
+            isForgotten = true
+            return false
         case .rejected(.quotaExceeded), .rejected(.overloaded), .rejected(.diskFull), .rejected(.diskFailed),
             .rejected(.closed):
             return false
@@ -145,7 +158,11 @@ struct SimulatedProducer {
         epoch += 1
         nextSequence = 0
         isKnown = false
+        isForgotten = false
     }
+
+    /// What may be in a log though nobody was told.
+    var unsure: Set<Int> { inFlight.reduce(into: unknown) { $0.formUnion($1.values) } }
 
     /// May be delivered though nobody was told.
     func mayBeThere(_ value: Int) -> Bool {

@@ -1,9 +1,9 @@
 import Logging
 import NIOCore
 import ObjectStore
-import Synchronization
-import Uplink
 import WriteAheadLog
+
+@testable import Uplink
 
 /// What a gateway finds around itself, and what its restart does not change.
 struct Surroundings: Sendable {
@@ -11,49 +11,63 @@ struct Surroundings: Sendable {
     let clock: SimulatedClock
     let random: SharedRandom
     let link: SimulatedLink
+    let authors: Authors
 }
 
 /// The gateway: two lanes, each with its disk, its log and its uplink, on one power supply.
 struct SimulatedSite {
     static let site = "sim"
-    static let incarnation = String(repeating: "5", count: 32)
+    /// What the file `incarnation` says.
+    static let root = String(repeating: "5", count: 32)
 
     static let laneNames = ["critical", "bulk"]
 
     struct Lane {
         let configuration: LaneConfiguration
         let settings: LaneUplinkSettings
-        let disk: SimulatedDisk
+        var disk: SimulatedDisk
         var log: SimulatedLane
         var uplink: LaneUplink<SimulatedClock>
         /// The highest number an entry was answered with: a restart must not come back below it.
         var appendedLSN: UInt64 = 0
+        var index = SimulatedIndex()
+        var rot = SimulatedRot()
     }
 
-    private(set) var lanes: [Lane] = []
-    /// Of the process as it runs; what it keeps survives in `pacerState`.
+    /// 0, and 1 for a copy of it.
+    var number = 0
+    /// Which of the oracle's logs its disks hold.
+    var branch = 0
+    var lanes: [Lane] = []
+    /// Of the process as it runs; what it keeps survives in `files`.
     private(set) var pacer: UplinkPacer<SimulatedClock>
-    private let pacerState = SimulatedPacerState()
-    private let clockMemory = SimulatedClockMemory()
+    private(set) var runner: SimulatedRunner
+    var files: SimulatedFiles
     private let conditions: Conditions
     private let surroundings: Surroundings
 
     init(_ conditions: Conditions, _ surroundings: Surroundings, using random: inout SeededRandom) throws {
         self.conditions = conditions
         self.surroundings = surroundings
-        // Lanes take their steps in turn here: neither may wait for the permit of the other.
-        let permits = PutPermits(permitsMax: 4)
-        pacer = Self.pacer(conditions, surroundings, pacerState)
+        files = SimulatedFiles()
+        pacer = Self.pacer(conditions, surroundings, files)
+        runner = Self.runner(0, files, surroundings, [:], using: &random)
         for place in Self.laneNames.indices {
-            let settings = LaneUplinkSettings.small(priority: place * 2)
             let configuration = Self.configuration(place, conditions)
-            let disk = SimulatedDisk(
-                capacityBytes: conditions.capacitySegments.map { $0 * conditions.segmentSizeBytes } ?? .max)
-            let log = try SimulatedLane(configuration, disk: disk, saltSeed: random.next())
-            let uplink = Self.uplink(log, settings, permits, pacer, surroundings, clockMemory)
+            let disk = SimulatedDisk(capacityBytes: conditions.capacityBytes)
+            let log = try SimulatedLane(configuration, disk: disk, saltSeed: random.next(), index: SimulatedIndex())
+            let settings = LaneUplinkSettings.small(priority: place * 2)
+            // Lanes take their steps in turn here: neither may wait for the permit of the other.
+            let uplink = Self.uplink(
+                log, settings, PutPermits(permitsMax: 4), pacer, runner, files, branch, surroundings)
             lanes.append(
                 Lane(configuration: configuration, settings: settings, disk: disk, log: log, uplink: uplink))
         }
+    }
+
+    var uploads: [String: UploadState] {
+        Dictionary(
+            lanes.map { ($0.configuration.name, $0.log.uploadState) }, uniquingKeysWith: { first, _ in first })
     }
 
     var isOff: Bool { lanes.contains { $0.disk.isOff } }
@@ -67,7 +81,7 @@ struct SimulatedSite {
 
     /// The wall clock is right now: so was, or will be, the monotonic one on this start.
     func noteKnownTime() {
-        for lane in lanes { clockMemory.note(lane.log.bootEpoch, of: lane.configuration.name) }
+        for lane in lanes { files.noteTime(lane.log.bootEpoch, of: lane.configuration.name) }
     }
 
     /// Power goes off inside one of the next operations of a lane's disk.
@@ -86,6 +100,7 @@ struct SimulatedSite {
         for kind in kinds.shuffled(using: &random).prefix(random.chance(500) ? 1 : 3) {
             lane.disk.faults[keyPath: kind] = Int.random(in: 1...2, using: &random)
         }
+        if random.chance(200) { files.failWrites(Int.random(in: 1...2, using: &random)) }
     }
 
     /// All disks are whole and large.
@@ -94,6 +109,7 @@ struct SimulatedSite {
             lane.disk.faults = SimulatedDisk.Faults()
             lane.disk.capacityBytes = .max
         }
+        files.failWrites(0)
     }
 
     /// The process starts again, after a power cut or after it alone had died. Power may go off again meanwhile.
@@ -121,21 +137,54 @@ struct SimulatedSite {
     }
 
     private mutating func recover(using random: inout SeededRandom) throws {
+        for place in lanes.indices {
+            lanes[place].log = try SimulatedLane(
+                lanes[place].configuration, disk: lanes[place].disk, saltSeed: random.next(),
+                index: lanes[place].index)
+        }
+        pacer = Self.pacer(conditions, surroundings, files)
+        runner = Self.runner(number, files, surroundings, uploads, using: &random)
+        makeUplinks()
+    }
+
+    func greet() async { await runner.greet(lanes: uploads) }
+
+    /// What there is to do about a conflict before the next upload.
+    mutating func attend(using random: inout SeededRandom) -> SimulatedRunner.Step {
+        guard runner.conflict != nil else { return .upload }
+        let step = runner.attend(lanes: uploads, incarnation: Self.name(using: &random))
+        if step == .wentOn { makeUplinks() }
+        return step
+    }
+
+    /// Something rots in what a lane has synced, or in the file that tells in whose name it was written.
+    mutating func rot(_ lane: Int, using random: inout SeededRandom) -> SimulatedRot.Hit? {
+        guard !random.chance(100) else {
+            files.flipInstallation(using: &random)
+            return SimulatedRot.Hit(description: "installation")
+        }
+        // Of two damages between the same records nobody can tell which of them stood in which.
+        guard !lanes[lane].rot.hasStruck else { return nil }
+        // What rots has been lying there for longer than the index takes.
+        lanes[lane].index.follow(lanes[lane].log)
+        return lanes[lane].rot.strike(lanes[lane].log, lanes[lane].disk, using: &random)
+    }
+
+    /// In the name that is the present one.
+    private mutating func makeUplinks() {
         // Lanes take their steps in turn here: neither may wait for the permit of the other.
         let permits = PutPermits(permitsMax: 4)
-        pacer = Self.pacer(conditions, surroundings, pacerState)
         for place in lanes.indices {
-            let lane = lanes[place]
-            let log = try SimulatedLane(lane.configuration, disk: lane.disk, saltSeed: random.next())
-            lanes[place].log = log
-            lanes[place].uplink = Self.uplink(log, lane.settings, permits, pacer, surroundings, clockMemory)
+            lanes[place].uplink = Self.uplink(
+                lanes[place].log, lanes[place].settings, permits, pacer, runner, files, branch, surroundings)
         }
     }
 
     private func checkRecovery() throws {
         for lane in lanes {
             let report = lane.log.recovery
-            guard report.isClean else {
+            let isExplained = report.gaps.allSatisfy { ($0.firstLSN...$0.lastLSN).allSatisfy(lane.rot.lsns.contains) }
+            guard report.isClean || (isExplained && !lane.rot.lsns.isEmpty) else {
                 throw SimulationFailure("recovery lost data without rot: \(report) \(report.notes)")
             }
             guard lane.log.durableLSN >= lane.appendedLSN else {
@@ -159,29 +208,43 @@ struct SimulatedSite {
             fullPolicy: drops ? .dropOldest : .reject, quotaAge: drops ? conditions.quotaAge : nil)
     }
 
+    private static func runner(
+        _ number: Int, _ files: SimulatedFiles, _ around: Surroundings, _ lanes: [String: UploadState],
+        using random: inout SeededRandom
+    ) -> SimulatedRunner {
+        SimulatedRunner(
+            files, around, address: "gateway-\(number)", lanes: lanes,
+            names: (name(using: &random), name(using: &random)))
+    }
+
+    /// 32 hexadecimal digits that nobody else has.
+    private static func name(using random: inout SeededRandom) -> String {
+        let digits = [random.next(), random.next()].map { String($0, radix: 16) }
+        return digits.map { String(repeating: "0", count: 16 - $0.count) + $0 }.joined()
+    }
+
     private static func uplink(
         _ log: SimulatedLane, _ settings: LaneUplinkSettings, _ permits: PutPermits,
-        _ pacer: UplinkPacer<SimulatedClock>, _ around: Surroundings, _ clockMemory: SimulatedClockMemory
+        _ pacer: UplinkPacer<SimulatedClock>, _ runner: SimulatedRunner, _ files: SimulatedFiles, _ branch: Int,
+        _ around: Surroundings
     ) -> LaneUplink<SimulatedClock> {
-        guard let identity = UplinkIdentity(site: site, incarnation: incarnation) else {
-            preconditionFailure("the site's name is not a name")
-        }
-        let (link, random) = (around.link, around.random)
+        let random = around.random
         return LaneUplink(
-            identity: identity, settings: settings,
+            identity: runner.identity, settings: settings,
             components: LaneUplinkComponents(
-                source: log, store: around.store,
+                source: log, store: AuthoredStore(base: around.store, authors: around.authors, branch: branch),
                 announcer: LocalAnnouncer { (announcement) async throws(AnnounceError) in
-                    try await link.carry(announcement)
+                    try await runner.announce(announcement)
                 },
                 permits: permits, clock: around.clock, random: { random.next() },
                 logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, pacer: pacer,
-                believedClock: { clockMemory.reading(ofBoot: $0, of: log.laneName) }))
+                believedClock: { files.reading(ofBoot: $0, of: log.laneName) },
+                onConflict: { runner.noticed($0) }))
     }
 
     /// A cap in some lives; a clock that is unknown, or jumps, in all.
     private static func pacer(
-        _ conditions: Conditions, _ around: Surroundings, _ state: SimulatedPacerState
+        _ conditions: Conditions, _ around: Surroundings, _ state: SimulatedFiles
     ) -> UplinkPacer<SimulatedClock> {
         let (clock, random) = (around.clock, around.random)
         return UplinkPacer(
@@ -192,13 +255,6 @@ struct SimulatedSite {
                 return CalendarTime(wallMs: wallMs + clock.milliseconds, offsetSeconds: 0)
             }, store: state)
     }
-}
-
-/// The uplink's state file, written as a whole.
-final class SimulatedPacerState: PacerStateStore {
-    private let state = Mutex<PacerState?>(nil)
-    func load() -> PacerState? { state.withLock { $0 } }
-    func save(_ new: PacerState) { state.withLock { $0 = new } }
 }
 
 extension LaneUplinkSettings {

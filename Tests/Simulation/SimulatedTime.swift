@@ -33,15 +33,3 @@ enum SimulatedTime {
         if trueMs != stampedMs, !isMarked { tally["redated", default: 0] += 1 }
     }
 }
-
-/// On which starts of which lane the time was known. Survives restarts, as the gateway's file does.
-final class SimulatedClockMemory: Sendable {
-    private let known = Mutex<[String: Set<UInt64>]>([:])
-
-    func note(_ epoch: UInt64, of lane: String) { known.withLock { _ = $0[lane, default: []].insert(epoch) } }
-
-    func reading(ofBoot epoch: UInt64, of lane: String) -> ClockReading? {
-        let isKnown = known.withLock { $0[lane]?.contains(epoch) ?? false }
-        return isKnown ? ClockReading(wallMs: SimulatedTime.beginMs, monotonicNs: 0) : nil
-    }
-}

@@ -55,7 +55,8 @@ struct SimulationTests {
         for event in [
             "appended", "duplicate", "quota", "full", "failed", "power cut", "kill", "takeover", "store down",
             "overlapped", "abandoned", "paused", "resumed", "gap: quotaBytes", "gap: quotaAge", "gap: diskFull",
-            "redated", "undated",
+            "redated", "undated", "set back", "lost with a disk", "copied", "went on", "rot", "rot in the last group",
+            "scrubbed", "plans forgotten", "gap: unreadable",
         ] {
             #expect(tally[event] ?? 0 > 0, "no \(event) in \(Self.seeds.count) seeds")
         }

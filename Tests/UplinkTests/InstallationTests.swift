@@ -109,7 +109,16 @@ import WriteAheadLog
         #expect(second.installation.boot == 2)
         #expect(second.installation.incarnation == a)
         #expect(second.doubt == nil && second.failure == nil)
-        try "cairn installation 1\nroot".write(toFile: file.path, atomically: false, encoding: .utf8)
+        // One of the two is enough, whichever it is.
+        let torn = "cairn installation 1\nroot"
+        try torn.write(toFile: file.path, atomically: false, encoding: .utf8)
+        let healed = file.open(root: a, machine: "m", lanes: lanes)
+        #expect(healed.doubt == nil && healed.installation.boot == 3)
+        try FileManager.default.removeItem(atPath: file.path)
+        #expect(file.open(root: a, machine: "m", lanes: lanes).installation.boot == 4)
+        for path in [file.path, file.path + ".copy"] {
+            try torn.write(toFile: path, atomically: false, encoding: .utf8)
+        }
         let third = file.open(root: a, machine: "m", lanes: lanes)
         guard case .forgotten = third.doubt else {
             Issue.record("\(third)")

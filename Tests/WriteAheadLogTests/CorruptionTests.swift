@@ -171,6 +171,36 @@ struct CorruptionTests {
         return core.segments.map(\.sequence)
     }
 
+    /// Damages one byte of the checkpoint of a segment.
+    private func spoilCheckpoint(_ segment: UInt64) {
+        disk.corrupt(SegmentName.live(segment), at: 4096 + GroupHeader.sizeBytes + 60) { $0 ^= 1 }
+    }
+
+    @Test(
+        "a loss is described though the checkpoint behind it, or the one before it, is damaged too", arguments: [0, 1])
+    func describedWithoutCheckpoint(step: Int) throws {
+        var (core, _) = try Make.core(disk)
+        // Of a partition that is not heard of again for long.
+        let rare = core.commit([Make.entry("rare", bytes: 3000), Make.entry("gnss", bytes: 3000)])
+        var lost = try #require(core.committed.first)
+        if step == 1 {
+            core.mustRotate = true
+            _ = core.commit([Make.entry("rare", bytes: 3000), Make.entry("gnss", bytes: 3000)])
+            lost = try #require(core.committed.first)
+        }
+        let segment = lost.segment
+        core.mustRotate = true
+        for _ in 0..<5 { _ = core.commit([Make.entry("gnss")]) }
+        core.mustRotate = true
+        _ = core.commit([Make.entry("gnss")])
+        disk.corrupt(SegmentName.live(segment), at: lost.offsetBytes + 200) { $0 ^= 1 }
+        spoilCheckpoint(step == 0 ? segment + 1 : segment)
+        #expect(rare[0].offset == 0)
+        let told = core.describe(lost: try core.readAll().gaps).flatMap(\.partitions)
+            .map { "\($0.topic) \($0.firstOffset)...\($0.lastOffset)" }
+        #expect(told == ["rare \(lost.baseOffset)...\(lost.baseOffset)"])
+    }
+
     @Test("a missing segment is a gap; service goes on")
     func missingSegment() throws {
         var (core, _) = try Make.core(disk)

@@ -39,6 +39,69 @@ struct IndexTests {
         #expect(try log.fetchAll("even-odd-0", from: 30).count == 1)
     }
 
+    @Test("bits that flip in it cost nothing of the log, and make nothing up", arguments: 0..<24)
+    func flipped(seed: UInt64) async throws {
+        let batches = try await prepare()
+        let before = try openLane(directory)
+        let lsn = before.log.durableLSN
+        before.log.close()
+        var random = SeededGenerator(seed: seed)
+        var data = directory.contents(file)
+        for _ in 0..<Int.random(in: 1...4, using: &random) {
+            data[Int.random(in: data.indices, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        }
+        try directory.write(file, data)
+        let (log, report) = try openLane(directory)
+        #expect(report.gaps.isEmpty && report.quarantined.isEmpty)
+        #expect(log.durableLSN <= lsn + 2)
+        // As the uplink reads it.
+        var read: [UInt32] = []
+        var next: UInt64 = 1
+        while next <= log.durableLSN {
+            let slice = try log.read(from: next, maxBytes: 1 << 20, maxCount: 100)
+            #expect(slice.gaps.isEmpty)
+            read += try slice.batches.map { try RecordBatch.validateOne($0.batch).crc }
+            guard slice.nextLSN > next else { break }
+            next = slice.nextLSN
+        }
+        #expect(try read == batches.map { try RecordBatch.validateOne($0).crc })
+        #expect(await log.append([Make.entry("even-odd-0")])[0].offset == 30)
+        log.close()
+    }
+
+    @Test("the mark of how far it goes is believed only as far as rows show it")
+    func flippedMark() async throws {
+        let batches = try await prepare()
+        let connection = try SQLiteConnection(path: directory.path + "/" + file)
+        try connection.execute("UPDATE meta SET value = value + 4294967296 WHERE key = 'indexed_through_lsn'")
+        try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        let (log, report) = try openLane(directory)
+        #expect(report.gaps.isEmpty, "\(report.gaps)")
+        try await check(log, batches)
+        log.close()
+    }
+
+    @Test("offsets of a damaged frame that nothing else remembers are not given out again, and the loss is described")
+    func offsetsOfTheLost() async throws {
+        var (log, _) = try openLane(directory)
+        _ = await log.append([Make.entry("first", bytes: 3000, text: "lost")])
+        _ = await log.append([Make.entry("first", records: 4, bytes: 3000, text: "spoilt"), Make.entry("second")])
+        try await log.waitForIndex()
+        log.close()
+        let name = SegmentName.live(1)
+        var data = directory.contents(name)
+        let place = try #require(data.range(of: Data("spoilt".utf8)))
+        data[place.lowerBound] ^= 1
+        try directory.write(name, data)
+        let report: RecoveryReport
+        (log, report) = try openLane(directory)
+        let gap = try #require(report.gaps.first)
+        #expect(await log.append([Make.entry("first")])[0].offset == 5)
+        let told = try #require(log.describe(lost: [gap]).first).partitions
+        #expect(told.map(\.topic) == ["first"] && told.map(\.firstOffset) == [1] && told.map(\.lastOffset) == [4])
+        log.close()
+    }
+
     @Test("deleted, it is rebuilt; appends are accepted at once")
     func deleted() async throws {
         let batches = try await prepare()

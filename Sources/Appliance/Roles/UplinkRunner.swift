@@ -18,12 +18,8 @@ import WriteAheadLog
 /// The cloud is greeted before the first upload, so that a copy is told so before it has written anything.
 final class UplinkRunner: Sendable {
     private struct State {
-        var installation: Installation
+        var succession: Succession
         var uplink: Uplink<ContinuousClock>
-        var conflict: UplinkConflict?
-        var renewals = 0
-        /// What is wrong with the installation, for people.
-        var trouble: String?
     }
 
     private let settings: EdgeSettings
@@ -90,13 +86,13 @@ final class UplinkRunner: Sendable {
         self.announcer = announcer ?? http
         let uplink = try Self.makeUplink(
             settings, gateway, opened.installation, store: store, announcer: self.announcer, pacer, box, logger)
-        state = Mutex(State(installation: opened.installation, uplink: uplink))
+        state = Mutex(State(succession: Succession(opened.installation), uplink: uplink))
         box.runner = self
     }
 
-    var incarnation: String { state.withLock { $0.installation.incarnation } }
+    var incarnation: String { state.withLock { $0.succession.installation.incarnation } }
     var status: [LaneUplinkStatus] { uplink.status }
-    var trouble: String? { state.withLock { $0.trouble } }
+    var trouble: String? { state.withLock { $0.succession.trouble } }
     private var uplink: Uplink<ContinuousClock> { state.withLock { $0.uplink } }
 
     /// Works until the task is cancelled.
@@ -124,7 +120,7 @@ final class UplinkRunner: Sendable {
 
     /// Names of objects and who writes them, by the installation as it is now.
     private var identity: UplinkIdentity? {
-        UplinkIdentity(site: settings.site, eras: state.withLock { $0.installation.eras })
+        UplinkIdentity(site: settings.site, eras: state.withLock { $0.succession.installation.eras })
     }
 
     /// Keys of the objects that are planned and not known to be in the store.
@@ -196,29 +192,17 @@ final class UplinkRunner: Sendable {
     private func greet() async {
         guard let http else { return }
         do {
-            check(try await http.greet())
+            let reply = try await http.greet()
+            let lanes = Self.uploads(gateway)
+            state.withLock { $0.succession.told(adopted: reply.adopted, lanes: lanes) }
         } catch {
             if case .contested = error.kind { conflicts(.contested(error.description)) }
             logger.info("greeting the cloud: \(error)")
         }
     }
 
-    /// The cloud may know objects of this incarnation that the log does not.
-    private func check(_ reply: AnnounceReply) {
-        let installation = state.withLock { $0.installation }
-        for (lane, upload) in Self.uploads(gateway) {
-            let own = upload.nextSequence - min(upload.nextSequence, installation.eras.last?.bases[lane] ?? 0)
-            guard let adopted = reply.adopted[lane], adopted >= max(1, own) else { continue }
-            conflicts(
-                .contested("the cloud has adopted object \(adopted) of lane \(lane), this log is at \(own)"))
-            return
-        }
-    }
-
     fileprivate func conflicts(_ conflict: UplinkConflict) {
-        state.withLock { state in
-            if state.conflict == nil { state.conflict = conflict }
-        }
+        state.withLock { $0.succession.noticed(conflict) }
     }
 
     // MARK: Working and going on
@@ -232,29 +216,28 @@ final class UplinkRunner: Sendable {
                 await group.next()
                 group.cancelAll()
             }
-            guard !Task.isCancelled, let conflict = state.withLock({ $0.conflict }) else { continue }
+            guard !Task.isCancelled, let conflict = state.withLock({ $0.succession.conflict }) else { continue }
             await goOn(after: conflict)
         }
     }
 
     private func untilConflict() async {
-        while state.withLock({ $0.conflict == nil }) {
+        while state.withLock({ $0.succession.conflict == nil }) {
             guard (try? await Task.sleep(for: .milliseconds(100))) != nil else { return }
         }
     }
 
-    /// Nothing is uploaded while this runs. The first time at once, then ever more slowly: it must not become a habit.
+    /// Nothing is uploaded while this runs.
     private func goOn(after conflict: UplinkConflict) async {
-        let former = state.withLock { ($0.installation, $0.renewals) }
-        var installation = former.0
-        let isNewEra = !Self.giveUp(conflict, &installation)
-        if isNewEra {
-            state.withLock { $0.trouble = "somebody else writes under this incarnation: \(conflict.reason)" }
-            let pause = former.1 == 0 ? Duration.zero : min(.seconds(60 << min(former.1, 6)), .seconds(3600))
-            guard (try? await Task.sleep(for: pause)) != nil else { return }
-            installation.goOn(as: Installation.makeIncarnation(), lanes: Self.uploads(gateway))
-            _ = Self.giveUp(conflict, &installation)
+        let former = state.withLock { state in
+            state.succession.waits()
+            return state.succession
         }
+        if former.pause > .zero {
+            guard (try? await Task.sleep(for: former.pause)) != nil else { return }
+        }
+        let installation = former.successor(
+            incarnation: Installation.makeIncarnation(), lanes: Self.uploads(gateway))
         while !Task.isCancelled {
             do {
                 try file.write(installation)
@@ -266,9 +249,10 @@ final class UplinkRunner: Sendable {
         }
         guard !Task.isCancelled else { return }
         logger.error(
-            isNewEra ? "this gateway goes on under a new incarnation" : "a plan goes on under the new incarnation",
+            former.needsNewEra
+                ? "this gateway goes on under a new incarnation" : "a plan goes on under the new incarnation",
             metadata: [
-                "reason": "\(conflict.reason)", "former": "\(former.0.incarnation)",
+                "reason": "\(conflict.reason)", "former": "\(former.installation.incarnation)",
                 "incarnation": "\(installation.incarnation)",
             ])
         session.goOn(as: installation.incarnation)
@@ -279,18 +263,11 @@ final class UplinkRunner: Sendable {
                 settings, gateway, installation, store: store, announcer: announcer, pacer, box, logger)
         else { preconditionFailure("incarnation \(installation.incarnation) cannot be part of a key") }
         state.withLock { state in
-            state.installation = installation
+            state.succession.wentOn(as: installation)
             state.uplink = uplink
-            state.conflict = nil
-            if isNewEra { state.renewals += 1 }
         }
         directives.startAgain()
         await greet()
-    }
-
-    private static func giveUp(_ conflict: UplinkConflict, _ installation: inout Installation) -> Bool {
-        guard case .foreign(let lane, let plan, _) = conflict else { return false }
-        return installation.giveUp(plan: plan, of: lane)
     }
 
     // MARK: Parts

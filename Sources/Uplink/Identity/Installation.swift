@@ -66,6 +66,46 @@ public struct Installation: Sendable, Equatable {
         return !machine.isEmpty && !self.machine.isEmpty && machine != self.machine ? .otherMachine : nil
     }
 
+    /// What a start found of the installation before.
+    enum Found: Sendable, Equatable {
+        case absent
+        case found(Installation)
+        case broken(String)
+
+        /// What file and copy say, nil for one that is not there. The copy counts where the file cannot be used: it may be older by one
+        /// change, which is found out like a disk that was set back.
+        init(text: String?, copy: String?) {
+            if let installation = [text, copy].lazy.compactMap({ $0.flatMap(Installation.init(text:)) }).first {
+                self = .found(installation)
+            } else if let text = text ?? copy {
+                self = .broken("\(text.utf8.count) bytes that are no installation")
+            } else {
+                self = .absent
+            }
+        }
+    }
+
+    /// One more start, by what is left of the ones before. Never refuses: in doubt it goes on under `incarnation`, a name that
+    /// nobody else has.
+    /// - Parameter root: what the file `incarnation` says.
+    static func started(
+        from found: Found, root: String, machine: String, lanes: [String: UploadState], incarnation: String
+    ) -> (installation: Installation, doubt: Doubt?) {
+        var installation = Installation(root: root, machine: machine)
+        var doubt: Doubt?
+        switch found {
+        case .absent: break
+        case .found(let former): installation = former
+        case .broken(let why): doubt = .forgotten(why)
+        }
+        doubt = installation.start(root: root, machine: machine) ?? doubt
+        if let doubt {
+            // A new `incarnation` file is a new name already.
+            installation.goOn(as: doubt == .otherRoot ? root : incarnation, lanes: lanes)
+        }
+        return (installation, doubt)
+    }
+
     /// Everything planned from now on belongs to `incarnation`. Open plans keep their names: the object may be there already,
     /// and a repetition finds it.
     public mutating func goOn(as incarnation: String, lanes: [String: UploadState]) {

@@ -2,9 +2,11 @@ import Glibc
 import SiteAuthority
 public import WriteAheadLog
 
-/// `<data-dir>/installation`: the ``Installation`` on the disk, written anew at each start and each change, atomically.
+/// `<data-dir>/installation`: the ``Installation`` on the disk, written anew at each start and each change, atomically. Kept twice
+/// (`installation.copy`): with it the names of earlier eras are lost, and open plans of theirs.
 public struct InstallationFile: Sendable {
     public let path: String
+    private var copyPath: String { path + ".copy" }
 
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
@@ -24,20 +26,10 @@ public struct InstallationFile: Sendable {
     /// One more start. Never refuses: a broken file is put aside and the installation goes on under a new incarnation.
     /// - Parameter root: what the file `incarnation` says.
     public func open(root: String, machine: String, lanes: [String: UploadState]) -> Opened {
-        var installation = Installation(root: root, machine: machine)
-        var doubt: Installation.Doubt?
-        switch read() {
-        case .absent: break
-        case .found(let found): installation = found
-        case .broken(let why):
-            _ = rename(path, path + ".broken")
-            doubt = .forgotten(why)
-        }
-        doubt = installation.start(root: root, machine: machine) ?? doubt
-        if let doubt {
-            // A new `incarnation` file is a new name already.
-            installation.goOn(as: doubt == .otherRoot ? root : Installation.makeIncarnation(), lanes: lanes)
-        }
+        let found = read()
+        if case .broken = found { _ = rename(path, path + ".broken") }
+        let (installation, doubt) = Installation.started(
+            from: found, root: root, machine: machine, lanes: lanes, incarnation: Installation.makeIncarnation())
         do {
             try write(installation)
             return Opened(installation: installation, doubt: doubt, failure: nil)
@@ -46,27 +38,34 @@ public struct InstallationFile: Sendable {
         }
     }
 
-    private enum Found {
-        case absent
-        case found(Installation)
-        case broken(String)
+    private func read() -> Installation.Found {
+        do throws(Failure) {
+            return Installation.Found(text: try text(path), copy: (try? text(copyPath)) ?? nil)
+        } catch {
+            if let copy = try? text(copyPath), let found = Installation(text: copy) { return .found(found) }
+            return .broken(error.description)
+        }
     }
 
-    private func read() -> Found {
+    /// Nil when there is no such file.
+    private func text(_ path: String) throws(Failure) -> String? {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        if descriptor < 0 { return errno == ENOENT ? .absent : .broken("open: errno \(errno)") }
+        if descriptor < 0 {
+            if errno == ENOENT { return nil }
+            throw Failure(description: "open: errno \(errno)")
+        }
         defer { close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
         let count = Glibc.read(descriptor, &bytes, bytes.count)
-        guard count >= 0 else { return .broken("read: errno \(errno)") }
-        let text = String(decoding: bytes.prefix(count), as: UTF8.self)
-        return Installation(text: text).map { .found($0) } ?? .broken("\(count) bytes that are no installation")
+        guard count >= 0 else { throw Failure(description: "read: errno \(errno)") }
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 
     /// Durable when it returns.
     public func write(_ installation: Installation) throws(Failure) {
         do throws(DiskError) {
             try replaceSynced(path, with: installation.text)
+            try replaceSynced(copyPath, with: installation.text)
         } catch {
             throw Failure(description: error.description)
         }

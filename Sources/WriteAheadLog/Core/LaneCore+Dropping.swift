@@ -118,7 +118,8 @@ extension LaneCore {
             return record
         }
         let surveyed = LossSurvey.records(
-            of: [range], reason: reason, in: view, disk: disk, end: state.durable.partitions)
+            of: [range], reason: reason, in: view, disk: disk, recorded: state.gaps.pending,
+            end: state.durable.partitions)
         return surveyed.first ?? record
     }
 
@@ -159,7 +160,9 @@ extension LaneCore {
     }
 
     public func describe(lost gaps: [LSNGap]) -> [GapRecord] {
-        LossSurvey.records(of: gaps, reason: .unreadable, in: view, disk: disk, end: state.durable.partitions)
+        LossSurvey.records(
+            of: gaps, reason: .unreadable, in: view, disk: disk, recorded: state.gaps.pending,
+            end: state.durable.partitions)
     }
 
     // MARK: Age

@@ -87,7 +87,18 @@ enum IndexSchema {
         guard found == version else { return "version \(found), this program knows \(version)" }
         // Touches the root page of the two tables everything depends on.
         _ = try connection.integer("SELECT max(lsn) FROM batches")
-        _ = try connection.integer("SELECT value FROM meta WHERE key = 'indexed_through_lsn'")
+        let mark = try connection.integer("SELECT value FROM meta WHERE key = 'indexed_through_lsn'")
+        // Older programs write none.
+        let check = try connection.integer("SELECT value FROM meta WHERE key = 'indexed_through_check'")
+        if let mark, let check, check != Int64(bitPattern: Self.check(of: UInt64(bitPattern: mark))) {
+            return "its mark \(mark) is damaged"
+        }
         return nil
+    }
+
+    /// SQLite has no checksums, and a mark that a flipped bit has moved would make the lane give up LSNs that never were.
+    static func check(of mark: UInt64) -> UInt64 {
+        let mixed = (mark ^ (mark >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        return (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
     }
 }

@@ -33,14 +33,16 @@ final class IndexStore {
         try matches(segments) ?? true
     }
 
-    /// Highest end offset per partition, for when the newest segment is lost.
-    func endOffsets() throws(Failure) -> [(name: PartitionName, endOffset: Int64)] {
+    /// Highest end offset per partition among batches of these LSNs, for when they are lost.
+    func endOffsets(from first: UInt64 = 0, through last: UInt64 = .max) throws(Failure) -> [(
+        name: PartitionName, endOffset: Int64
+    )] {
         var found: [(name: PartitionName, endOffset: Int64)] = []
         try connection.run(
             """
             SELECT topic, partition, max(base_offset + record_count)
-            FROM partitions JOIN batches ON partition_id = id GROUP BY id
-            """
+            FROM batches JOIN partitions ON partition_id = id WHERE lsn BETWEEN ? AND ? GROUP BY id
+            """, [.integer(Int64(clamping: first)), .integer(Int64(clamping: last))]
         ) { row in
             let name = PartitionName(topic: row.text(0), partition: Int32(truncatingIfNeeded: row.integer(1)))
             found.append((name, row.integer(2)))
@@ -84,6 +86,7 @@ final class IndexStore {
                     entry.baseOffset, Int64(entry.recordCount), entry.maxTimestampMs)
             }
             try set("indexed_through_lsn", through)
+            try set("indexed_through_check", IndexSchema.check(of: through))
             guard let last else { return }
             try set("last_segment", last.sequence)
             try set("last_salt", last.salt)

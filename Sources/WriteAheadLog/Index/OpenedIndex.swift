@@ -3,6 +3,9 @@ struct OpenedIndex {
     var store: IndexStore?
     var indexedThrough: UInt64 = 0
 
+    /// Losses of one start that are looked up.
+    private static let gapsMax = 4096
+
     /// The file, opened or begun; for ``knownDurable(_:)`` before the log is recovered, and for `init` after it.
     typealias Found = Result<IndexSchema.Opened, SQLiteConnection.Failure>
 
@@ -37,6 +40,10 @@ struct OpenedIndex {
             }
             self.store = store
             let known = try store.indexedThrough()
+            // Offsets in damaged frames behind the newest checkpoint were given out, and nothing else says so.
+            for gap in report.gaps.prefix(Self.gapsMax) where gap.firstLSN <= known {
+                core.goOn(afterOffsets: try store.endOffsets(from: gap.firstLSN, through: gap.lastLSN))
+            }
             if known > core.durableLSN {
                 let lost = LSNGap(firstLSN: core.durableLSN + 1, lastLSN: known)
                 core.goOn(after: known, offsets: try store.endOffsets(), upload: try store.lastUpload())
@@ -65,10 +72,15 @@ extension LaneCore {
         alarms.lostLSNs += lsn - durableLSN
         state.nextLSN = lsn + 1
         mustRotate = true
+        goOn(afterOffsets: offsets)
+        if let upload { state.uploads.apply(uploaded: upload.sequence, lastLSN: upload.lastLSN) }
+    }
+
+    /// No offset below these is given out again.
+    mutating func goOn(afterOffsets offsets: [(name: PartitionName, endOffset: Int64)]) {
         for (name, endOffset) in offsets {
             let place = state.partitions.place(making: name)
             state.partitions[place].nextOffset = max(state.partitions[place].nextOffset, endOffset)
         }
-        if let upload { state.uploads.apply(uploaded: upload.sequence, lastLSN: upload.lastLSN) }
     }
 }

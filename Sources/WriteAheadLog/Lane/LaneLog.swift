@@ -202,9 +202,9 @@ public final class LaneLog: LaneSource {
     }
 
     public func describe(lost gaps: [LSNGap]) -> [GapRecord] {
-        let (view, partitions) = published.withState { ($0.view, $0.partitions) }
+        let (view, partitions, recorded) = published.withState { ($0.view, $0.partitions, $0.gaps.pending) }
         return LossSurvey.records(
-            of: gaps, reason: .unreadable, in: view, disk: reader.disk, end: partitions)
+            of: gaps, reason: .unreadable, in: view, disk: reader.disk, recorded: recorded, end: partitions)
     }
 
     /// Gives up what has waited longer than the lane allows; does nothing for a lane without such a limit. To be called now

@@ -80,6 +80,30 @@ public final class SimulatedDisk: Disk {
         state = Mutex(initial)
     }
 
+    /// Everything on a disk at one moment, unsynced writes as readers saw them.
+    public struct Image: Sendable {
+        let state: State
+    }
+
+    /// A copy of all there is now. What was under way is not in it.
+    public var image: Image {
+        var copy = state.withLock { $0 }
+        copy.underWay = nil
+        copy.observer = nil
+        copy.faults = Faults()
+        copy.isOff = false
+        return Image(state: copy)
+    }
+
+    /// Another disk with the same contents. With ``crash(using:)`` after it, it is the snapshot of a machine that ran on.
+    public convenience init(_ image: Image, capacityBytes: Int) {
+        self.init()
+        state.withLock {
+            $0 = image.state
+            $0.capacityBytes = capacityBytes
+        }
+    }
+
     public var engineDescription: String { "simulated" }
 
     // MARK: What a test does to it
