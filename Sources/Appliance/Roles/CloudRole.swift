@@ -73,6 +73,7 @@ final class CloudRole: Service {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.work() }
             group.addTask { await self.store.probe(logger: self.logger) }
+            group.addTask { await self.store.watchCertificates(logger: self.logger) }
             try? await gracefulShutdown()
             await listener.shutdown()
             await broker.shutdown()
@@ -130,6 +131,7 @@ final class CloudRole: Service {
     /// Sentences about what an operator should look at.
     var problems: [String] {
         var problems = broker.status(topicsMax: 0).problems
+        if let problem = store.problem { problems.append(problem) }
         if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
         return problems
     }

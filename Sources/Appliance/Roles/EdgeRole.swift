@@ -101,6 +101,7 @@ final class EdgeRole: Service {
             if let uplink { group.addTask { await uplink.run() } }
             if let updater = updater.withLock({ $0 }) { group.addTask { await updater.run() } }
             if let store {
+                group.addTask { await store.watchCertificates(logger: self.logger) }
                 group.addTask {
                     if await store.probe(logger: self.logger) { self.storeAnswered.store(true, ordering: .relaxed) }
                     await store.abortLeftovers(prefix: prefix, logger: self.logger)
@@ -176,6 +177,7 @@ final class EdgeRole: Service {
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
+        problems += [uplink?.certificateProblem, store?.problem].compactMap { $0 }
         if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
         return problems
     }
