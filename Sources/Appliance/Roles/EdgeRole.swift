@@ -169,6 +169,9 @@ final class EdgeRole: Service {
         }
         let groups = status.groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
+        if let trouble = gateway.clockMemory.trouble {
+            problems.append("what is known of the clock is not remembered: \(trouble)")
+        }
         if let trouble = uplink?.trouble { problems.append(trouble) }
         if let pacing = uplink?.pacer.status { problems += pacing.problems }
         if let update = updateReport, update.state == .failed || update.state == .rolledBack {
