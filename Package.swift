@@ -84,10 +84,11 @@ let package = Package(
         + module("GNSS", [nioCore])
         + module(
             "WriteAheadLog",
-            ["Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
+            ["SmallFiles", "Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
         + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
+        + module("SmallFiles", [], exclude: [])
         + module("Sealing", ["CCrypto", "CChecksum", nioCore])
-        + module("TransportTLS", ["CCrypto", nioCore, nioSSL], exclude: [])
+        + module("TransportTLS", ["SmallFiles", "CCrypto", nioCore, nioSSL], exclude: [])
         + module(
             "ObjectStore",
             [
@@ -125,7 +126,7 @@ let package = Package(
                 name: "Appliance",
                 dependencies: [
                     "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
-                    "SiteAuthority", "TransportTLS",
+                    "SiteAuthority", "SmallFiles", "TransportTLS",
                     "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto",
                     "CMalloc",
                     "CUring", "CZstd",

@@ -17,8 +17,7 @@ public struct ClockJudge: Sendable {
     static let shelfMs: Int64 = 5 * 365 * 86_400_000
     /// The newest frame may have been stamped by a clock that was a little fast.
     static let slackMs: Int64 = 3_600_000
-    /// Neither slewing (500 ppm at most) nor a leap second is a step.
-    static let stepMs: Int64 = 1_500
+    static let stepMs = ClockReading.stepMs
     /// How long a clock must go on without a step, and with the kernel's word, until it is believed again.
     static let settleMs: Int64 = 60_000
 

@@ -21,6 +21,8 @@ public struct IntakeCounters: Sendable, Equatable {
     /// Refused: over a limit, unknown mountpoint, wrong password.
     public var connectionsRefused: UInt64 = 0
     public var connectionsOpen: UInt64 = 0
+    /// Sources that were given the mountpoint of one that had fallen silent.
+    public var takeovers: UInt64 = 0
     public var bytesReceived: UInt64 = 0
     /// Frames with a right checksum.
     public var framesAccepted: UInt64 = 0

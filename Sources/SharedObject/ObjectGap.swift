@@ -11,8 +11,6 @@ public struct ObjectGap: Sendable, Hashable {
         case quotaAge = 2
         /// It could not be read any more.
         case unreadable = 3
-        /// Given up by hand.
-        case salvage = 4
         /// The disk was full.
         case diskFull = 5
     }

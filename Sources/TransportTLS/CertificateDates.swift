@@ -30,7 +30,8 @@ public struct CertificateTime: Sendable, Equatable {
 /// - The server's own certificate is all that can be seen then: certificates between it and the authority must be in the same file.
 /// - A client that has several servers accepts a certificate for any of them.
 public struct CertificateCheck: Sendable {
-    let authorities: [UInt8]
+    /// PEM, as it is now.
+    let authorities: @Sendable () -> [UInt8]
     let hosts: [String]
     let dates: CertificateDates
     let now: @Sendable () -> CertificateTime
@@ -53,7 +54,7 @@ public struct CertificateCheck: Sendable {
 
     /// Nil for a certificate that is good.
     func flaw(of der: [UInt8]) -> String? {
-        let time = now()
+        let (time, authorities) = (now(), authorities())
         let when = time.isKnown || dates != .ignoreUnknown ? time.seconds : -1
         var reason = "no host"
         for host in hosts {

@@ -24,32 +24,45 @@ public struct ClientTLS: Sendable, Equatable {
     /// - Parameter verifies: the handshake ends for servers that are not trusted, or asks a callback, also where ``check(hosts:now:)``
     ///   would do it.
     public func configuration(verifies: Bool = false) throws(TLSFlaw) -> TLSConfiguration {
-        var tls = TLSConfiguration.makeClientConfiguration()
+        var configuration = try read().configuration
+        if verifies { configuration.certificateVerification = .fullVerification }
+        return configuration
+    }
+
+    /// A configuration and what it was made of.
+    struct Material {
+        var configuration: TLSConfiguration
+        /// Of the authorities; empty for those of the system.
+        var authorities: [UInt8] = []
+        /// All that was read: a change of it is a change.
+        var bytes: [UInt8] = []
+    }
+
+    func read() throws(TLSFlaw) -> Material {
+        var material = Material(configuration: .makeClientConfiguration())
         if dates != .system {
             guard authorities != nil else {
                 throw TLSFlaw(description: "dates judged by another clock than the system's need tls-ca")
             }
             // `CertificateCheck` does it instead.
-            tls.certificateVerification = verifies ? .fullVerification : .none
+            material.configuration.certificateVerification = .none
         }
-        if let authorities { tls.trustRoots = .certificates(try PEMText(authorities).certificates()) }
+        if let authorities {
+            let pem = try PEMText(authorities)
+            material.configuration.trustRoots = .certificates(try pem.certificates())
+            material.authorities = pem.bytes
+            material.bytes = pem.bytes
+        }
         switch (certificate, key) {
         case (nil, nil): break
         case (let certificate?, let key?):
-            let (chain, secret) = try PEMText.pair(certificate: PEMText(certificate), key: PEMText(key))
-            tls.certificateChain = chain
-            tls.privateKey = secret
+            let (certificate, key) = (try PEMText(certificate), try PEMText(key))
+            let (chain, secret) = try PEMText.pair(certificate: certificate, key: key)
+            material.configuration.certificateChain = chain
+            material.configuration.privateKey = secret
+            material.bytes += certificate.bytes + key.bytes
         default: throw TLSFlaw(description: "a certificate and its key belong together; one of them is missing")
         }
-        return tls
-    }
-
-    /// What ``configuration()`` leaves to be checked of each connection to one of `hosts` (names or addresses, without a port);
-    /// nil: nothing.
-    public func check(
-        hosts: [String], now: @escaping @Sendable () -> CertificateTime
-    ) throws(TLSFlaw) -> CertificateCheck? {
-        guard dates != .system, let authorities else { return nil }
-        return CertificateCheck(authorities: try PEMText(authorities).bytes, hosts: hosts, dates: dates, now: now)
+        return material
     }
 }

@@ -1,4 +1,5 @@
 public import NIOSSL
+import SmallFiles
 
 /// What is wrong with certificates or keys, and what would be right.
 public struct TLSFlaw: Error, Equatable, CustomStringConvertible {
@@ -25,7 +26,7 @@ public struct PEMText: Sendable {
         do {
             bytes = try SmallFile.read(text, bytesMax: Self.bytesMax)
         } catch {
-            throw TLSFlaw(description: "\(text): \(error.reason)")
+            throw TLSFlaw(description: "\(text): \(error)")
         }
     }
 

@@ -70,6 +70,10 @@ public struct ClockReading: Sendable, Equatable, Hashable {
         self.monotonicNs = monotonicNs
     }
 
+    /// A wall clock whose offset to the monotonic one moved by more has been stepped, or was wrong; neither slewing (500 ppm at
+    /// most) nor a leap second comes to that.
+    public static let stepMs: Int64 = 1_500
+
     /// Wall time less monotonic time: the same for every right reading on one run of the machine.
     public var offsetMs: Int64 { wallMs &- Int64(clamping: monotonicNs / 1_000_000) }
 }

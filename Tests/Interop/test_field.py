@@ -11,6 +11,7 @@ import random
 import socket
 import sqlite3
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,43 @@ def test_a_base_that_sends_nothing_is_not_banned(launch, directory_store):
     edge.start()
     wait_until(accepted, "after a restart of the gateway", 5).close()
     held.close()
+
+
+def test_a_base_that_comes_back_takes_its_mountpoint_from_its_dead_connection(launch, directory_store):
+    """BNC and casters on LTE: the base's address changes, the old connection stays half open, the base is told "taken"."""
+    edge = launch(Edge, directory_store, extra=[
+        "--uplink-enabled", "false", "--ntrip-mountpoints", "BASE:secret", "--ntrip-takeover", "3s", "--ntrip-record", "frame"])
+
+    def login(password=b"secret"):
+        base = socket.create_connection(("127.0.0.1", edge.ntrip), timeout=20)
+        base.sendall(b"SOURCE " + password + b" /BASE\r\nSource-Agent: NTRIP test\r\n\r\n")
+        return base, base.recv(200)
+
+    sentence = b"$GNGGA,,,,,,0,,,,,,,,*78\r\n"
+    old, answer = login()
+    assert answer.startswith(b"ICY 200 OK")
+    for _ in range(20):  # four seconds: longer than the takeover takes
+        old.sendall(sentence)
+        time.sleep(0.2)
+        again, answer = login()
+        assert answer == b"ERROR - Mount Point Taken or Invalid\r\n", "a source that sends was replaced"
+        again.close()
+    stranger, answer = login(b"wrong")
+    assert answer == b"ERROR - Bad Password\r\n"
+
+    def returned():
+        base, answer = login()
+        return base if answer.startswith(b"ICY 200 OK") else base.close()
+
+    new = wait_until(returned, "the mountpoint of the silent source is given to the new one", 20)
+    assert old.recv(100) == b"", "the old connection is closed"
+    new.sendall(sentence * 5)
+    assert len(values(consume(edge.bootstrap, "gnss.rtcm", 25, 20))) == 25, "of both connections, all of it"
+    metrics = urllib.request.urlopen(f"http://127.0.0.1:{edge.http}/metrics", timeout=10).read().decode()
+    assert 'cairn_intake_takeovers_total{listener="ntrip"} 1' in metrics
+    assert edge.output().count("a source takes the mountpoint of one that has fallen silent") == 1
+    for connection in (old, new, stranger):
+        connection.close()
 
 
 def test_a_store_that_is_not_there_at_start_is_waited_for(launch, directory_store):

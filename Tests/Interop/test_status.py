@@ -5,6 +5,10 @@ import os
 import signal
 import socket
 import time
+import urllib.error
+import urllib.request
+
+import pytest
 
 from conftest import BINARY, Cloud, Edge, cairn, wait_until
 from test_clients import produce_confluent
@@ -40,6 +44,20 @@ def test_status_tells_backlog_and_death(launch, directory_store):
     dead = status(edge)
     assert dead.returncode == 69
     assert "its last report is" in dead.stdout and "does not answer" in dead.stderr
+
+
+def test_what_is_not_remembered_of_the_clock_is_an_alarm(launch, directory_store):
+    edge = launch(Edge, directory_store, extra=["--uplink-enabled", "false"])
+    edge.stop()
+    (edge.data / "clock").unlink(missing_ok=True)
+    (edge.data / "clock").mkdir()  # whatever the clock is here, it can be neither read nor written
+    edge.start()
+    said = "what is known of the clock is not remembered: "
+    wait_until(lambda: said in cairn("status", "--url", f"http://127.0.0.1:{edge.http}").stdout, "cairn status", 20)
+    with pytest.raises(urllib.error.HTTPError) as sick:
+        urllib.request.urlopen(f"http://127.0.0.1:{edge.http}/health", timeout=10)
+    assert said in sick.value.read().decode()
+    wait_until(lambda: said in (edge.data / "status.json").read_text(), "the state file", 20)
 
 
 def test_status_of_something_else(launch, directory_store):

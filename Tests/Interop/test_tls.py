@@ -125,7 +125,10 @@ def test_a_server_that_cannot_be_trusted_is_refused_and_said_so(launch, director
 
 
 class Forward(Process):
-    """Passes connections on from 127.0.0.2, which is in no certificate; with `files` from 127.0.0.1, as a TLS server."""
+    """Passes connections on from 127.0.0.2, which is in no certificate; with `files` from 127.0.0.1, as a TLS server.
+
+    With `clients` it asks for certificates of that authority and prints the serial number of each.
+    """
 
     SCRIPT = """
 import asyncio, ssl, sys
@@ -138,6 +141,8 @@ async def copy(reader, writer):
         pass
     writer.close()
 async def serve(reader, writer):
+    if len(sys.argv) > 6:
+        print(writer.get_extra_info("ssl_object").getpeercert()["serialNumber"], flush=True)
     there = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))
     await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
 async def main():
@@ -145,18 +150,22 @@ async def main():
     if len(sys.argv) > 3:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(sys.argv[3], sys.argv[4])
+    if len(sys.argv) > 6:
+        tls.load_verify_locations(sys.argv[6])
+        tls.verify_mode = ssl.CERT_REQUIRED
     server = await asyncio.start_server(serve, sys.argv[5] if tls else "127.0.0.2", int(sys.argv[1]), ssl=tls)
     await server.serve_forever()
 asyncio.run(main())
 """
 
-    def __init__(self, directory, target, files=()):
+    def __init__(self, directory, target, files=(), clients=None):
         self.host = "127.0.0.1" if files else "127.0.0.2"
         with socket.socket() as probe:
             probe.bind((self.host, 0))
             self.port = probe.getsockname()[1]
         arguments = [sys.executable, "-c", self.SCRIPT, self.port, target, *files]
-        super().__init__("forward", arguments + ([self.host] if files else []), directory)
+        arguments += ([self.host] if files else []) + ([clients] if clients else [])
+        super().__init__("forward", arguments, directory)
 
     def start(self):
         super().start()
@@ -244,6 +253,58 @@ def test_a_renewed_certificate_is_shown_without_a_restart(launch, directory_stor
         f"https://127.0.0.1:{cloud.http}/health", timeout=5, context=context).status == 200 if not sick() else False, "well again", 30)
     send(edge)
     wait_until(lambda: announced(edge), "the announcement after the renewal")
+
+
+def test_a_renewed_client_certificate_is_used_without_a_restart(launch, directory_store, authority, tmp_path):
+    """Short-lived certificates of an agent: the one that is not accepted is replaced on disk, and announcements go through."""
+    clients = Authority(tmp_path, "clients")
+    cloud = launch(SecureCloud, directory_store, authority.issue("cloud"), clients=clients.path)
+    files = authority.issue("gateway", client=True)
+    edge = launch(Edge, directory_store, cloud.announce, extra=[
+        "--uplink-tls-ca", authority.path, "--uplink-tls-certificate", files[0], "--uplink-tls-key", files[1]])
+    send(edge)
+    complaint(edge, "TLS: the server does not accept this client's certificate")
+    clients.issue("gateway", client=True, files=files)
+    wait_until(lambda: announced(edge), "the announcement with the new certificate", 90)
+    # A key that is not the certificate's changes nothing and is told.
+    good = files[1].read_bytes()
+    files[1].write_bytes(clients.issue("other", client=True)[1].read_bytes())
+    said = complaint(edge, "uplink.tls-ca, -certificate and -key as they were before: certificate and key do not belong")
+    with pytest.raises(urllib.error.HTTPError) as sick:
+        urllib.request.urlopen(f"http://127.0.0.1:{edge.http}/health", timeout=5)
+    assert "uplink.tls-ca, -certificate and -key as they were before" in sick.value.read().decode(), said
+    adopted = lambda: max(lane.get("adoptedObject") or 0 for lane in report(edge)["lanes"])
+    before = adopted()
+    send(edge)
+    wait_until(lambda: adopted() > before, "the announcement with the certificate from before", 60)
+    files[1].write_bytes(good)
+    wait_until(lambda: "as they were before" not in cairn("status", "--url", f"http://127.0.0.1:{edge.http}").stdout,
+               "well again", 30)
+
+
+def test_a_renewed_client_certificate_is_shown_to_the_store(launch, authority, tmp_path):
+    weed = launch(SeaweedFS)
+    clients = Authority(tmp_path, "clients")
+    front = launch(Forward, weed.port, authority.issue("store"), clients=clients.path)
+    cloud = launch(Cloud, weed.settings())
+    settings = weed.settings()
+    settings[settings.index("--store-endpoint") + 1] = f"https://127.0.0.1:{front.port}"
+    files = clients.issue("gateway", client=True)
+    edge = launch(Edge, settings, cloud.announce, extra=[
+        "--store-tls-ca", authority.path, "--store-tls-certificate", files[0], "--store-tls-key", files[1]])
+
+    def shown():
+        return f"{x509.load_pem_x509_certificate(files[0].read_bytes()).serial_number:X}" in [
+            line.lstrip("0") for line in front.output().split()]
+    send(edge)
+    wait_until(shown, "the first certificate at the store", 40)
+    clients.issue("gateway", client=True, files=files)
+
+    def renewed():
+        send(edge)
+        return shown()
+    wait_until(renewed, "the new certificate at the store", 40)
+    assert len(consume(cloud.bootstrap, "gnss.tls", 2)) >= 2
 
 
 YEAR = 365 * DAY

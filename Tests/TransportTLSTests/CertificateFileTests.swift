@@ -66,4 +66,38 @@ struct CertificateFileTests {
             flaw { _ = try ServerTLS(certificate: Self.certificate, key: Self.otherKey).read() }
                 .contains("do not belong together"))
     }
+
+    @Test("files that change are taken, those that cannot be used are not, and are told when they stay so")
+    func renewal() throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("cairn-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let (certificate, key) = (directory.appendingPathComponent("crt"), directory.appendingPathComponent("key"))
+        try Self.certificate.write(to: certificate, atomically: true, encoding: .utf8)
+        try Self.key.write(to: key, atomically: true, encoding: .utf8)
+        let live = try LiveClientTLS(
+            ClientTLS(authorities: certificate.path, certificate: certificate.path, key: key.path, dates: .known))
+        #expect(live.look() == nil && live.problem == nil)
+        let found = live.check(hosts: ["a.example"]) { CertificateTime(seconds: 0, isKnown: true) }
+        let check = try #require(found)
+        #expect(check.authorities() == Array(Self.certificate.utf8))
+
+        try Self.otherKey.write(to: key, atomically: true, encoding: .utf8)
+        #expect(live.look() == nil && live.problem == nil, "half of a new pair is no trouble yet")
+        guard case .unusable(let reason) = live.look() else {
+            Issue.record("a pair that stays wrong is told")
+            return
+        }
+        #expect(reason.contains("do not belong together") && live.problem == reason)
+        #expect(live.look() == nil, "told once")
+        #expect(live.configuration.privateKey != nil && check.authorities() == Array(Self.certificate.utf8))
+
+        try Self.key.write(to: key, atomically: true, encoding: .utf8)
+        #expect(live.look() == nil && live.problem == nil, "what was there before is no news")
+        try (Self.certificate + "\n").write(to: certificate, atomically: true, encoding: .utf8)
+        #expect(live.look() == .renewed)
+        #expect(check.authorities() == Array((Self.certificate + "\n").utf8), "checks go by the new authorities")
+        try FileManager.default.removeItem(at: certificate)
+        #expect(live.look() == nil && live.look() != nil && live.problem?.contains("No such file") == true)
+    }
 }

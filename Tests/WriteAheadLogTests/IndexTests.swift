@@ -282,4 +282,76 @@ struct IndexTests {
         #expect(log.status.alarms.lostLSNs == 1)
         log.close()
     }
+
+    /// A log whose last group holds several frames, as a kill -9 leaves it: the index has its newest rows in its `-wal` file. Returns
+    /// the LSN of the second frame of that group, which is damaged.
+    private func killed(_ target: TemporaryDirectory) async throws -> UInt64 {
+        let (log, _) = try openLane(directory)
+        _ = await log.append([Make.entry("even-odd-0", bytes: 8000)])
+        let last = await log.append((0..<4).map { Make.entry("even-odd-1", bytes: 3000, text: "last \($0)") })
+        try await log.waitForIndex()
+        try FileManager.default.createDirectory(atPath: target.path, withIntermediateDirectories: true)
+        for name in directory.files("") { try target.write(name, directory.contents(name)) }
+        log.close()
+        let name = try #require(target.files(".seg").last)
+        var bytes = target.contents(name)
+        let mark = try #require(bytes.range(of: Data("last 1".utf8)))
+        bytes[mark.lowerBound] ^= 1
+        try target.write(name, bytes)
+        return try #require(last[1].lsn)
+    }
+
+    @Test("after a kill -9 damage in the last group is damage, because the index knows; nothing is changed")
+    func rotInTheLastGroup() async throws {
+        let left = TemporaryDirectory()
+        let bad = try await killed(left)
+        #expect(!left.contents(file + "-wal").isEmpty, "the index has not been put together")
+        let before = left.files("").map { ($0, left.contents($0)) }
+        let verified = try Inspection.verify(directory: left.path)
+        #expect(verified.gaps == [LSNGap(firstLSN: bad, lastLSN: bad)], "\(verified)")
+        #expect(!verified.isClean && verified.tornTailBytes == 0 && verified.indexTrouble == nil)
+        _ = try Inspection.inspect(directory: left.path)
+        #expect(left.files("") == before.map(\.0) && before.allSatisfy { left.contents($0.0) == $0.1 })
+    }
+
+    @Test("where the index cannot tell, verify says so", arguments: [0, 1, 2])
+    func cannotTell(kind: Int) async throws {
+        let left = TemporaryDirectory()
+        _ = try await killed(left)
+        switch kind {
+        case 0: for name in left.files("") where name.hasPrefix(file) { try left.remove(name) }
+        case 1: try left.remove(file + "-shm")
+        default:
+            for name in left.files("") where name.hasPrefix(file) { try left.remove(name) }
+            try left.write(file, Data(repeating: 7, count: 20_000))
+        }
+        let names = left.files("")
+        let verified = try Inspection.verify(directory: left.path)
+        #expect(verified.gaps.isEmpty && verified.tornTailBytes > 0, "\(verified)")
+        #expect(verified.description.contains("or damage; cannot tell which: "), "\(verified)")
+        #expect(left.files("") == names)
+    }
+
+    @Test("a newest segment that is gone is lost to verify too, and an index that was put together tells the same")
+    func newestSegmentGone() async throws {
+        _ = try await prepare()
+        let whole = try Inspection.verify(directory: directory.path)
+        let names = directory.files("")
+        #expect(whole.isClean && whole.indexTrouble == nil, "\(whole)")
+        #expect(directory.files("") == names, "no file is made beside the index")
+        try directory.remove(try #require(directory.files(".seg").last))
+        let verified = try Inspection.verify(directory: directory.path)
+        #expect(verified.gaps == [LSNGap(firstLSN: verified.lastLSN + 1, lastLSN: whole.lastLSN)], "\(verified)")
+    }
+
+    @Test("the index of another log tells verify nothing")
+    func strangeIndex() async throws {
+        _ = try await prepare()
+        let other = TemporaryDirectory()
+        let (log, _) = try openLane(other)
+        for number in 0..<70 { _ = await log.append([Make.entry("other", bytes: 8000, text: "\(number)")]) }
+        log.close()
+        try directory.write(file, other.contents(file))
+        #expect(try Inspection.verify(directory: directory.path).isClean)
+    }
 }

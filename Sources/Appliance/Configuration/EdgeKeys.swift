@@ -48,6 +48,10 @@ enum EdgeKeys {
         SettingKey("ntrip.topic", .text, "gnss.rtcm", "Topic of mountpoints that name none."),
         SettingKey("ntrip.record", .choice(["frame", "epoch"]), "epoch", "One record per frame or per epoch."),
         SettingKey("ntrip.idle", .duration, "60s", "A source that is silent for so long is closed."),
+        SettingKey(
+            "ntrip.takeover", .duration, "10s",
+            "A source that comes for a mountpoint takes it from one that is silent for so long, never from one that sends."
+        ),
         SettingKey("tcp.listen", .list, "", "Raw TCP from receivers: HOST:PORT id=NAME topic=T record=frame|epoch"),
         SettingKey("tcp.connect", .list, "", "Receivers to connect to: HOST:PORT id=NAME topic=T record=frame|epoch"),
         SettingKey("udp.listen", .list, "", "Raw UDP from terminals: HOST:PORT id=NAME topic=T record=frame|epoch"),

@@ -152,12 +152,17 @@ struct NTRIPSettings: Sendable {
     var listen: HostPort
     var mountpoints: [Mountpoint]
     var idle: Duration
+    var takeover: Duration
 
     /// Nil when the caster is switched off by an empty address.
     init?(_ reader: SettingsReader, prefix: String) {
         let topic = reader.text(prefix + "topic")
         let record = RecordGranularity(rawValue: reader.choice(prefix + "record")) ?? .epoch
         idle = reader.duration(prefix + "idle")
+        takeover = reader.duration(prefix + "takeover")
+        if takeover < .seconds(2) {
+            reader.refuse(prefix + "takeover", "must be at least 2s: between two epochs a source is silent for 1s")
+        }
         mountpoints = reader.list(prefix + "mountpoints").compactMap { text in
             Self.mountpoint(reader, prefix + "mountpoints", text, topic: topic, record: record)
         }

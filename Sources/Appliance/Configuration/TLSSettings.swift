@@ -1,5 +1,6 @@
 import Edge
 import FoundationEssentials
+import Logging
 import TransportTLS
 import WriteAheadLog
 
@@ -20,6 +21,31 @@ extension ClientTLS {
     }
 
     var isUsed: Bool { self != ClientTLS() }
+}
+
+extension LiveClientTLS {
+    /// Nil where the settings say nothing: clients then trust what the system trusts.
+    static func make(_ tls: ClientTLS) throws(TLSFlaw) -> LiveClientTLS? {
+        tls.isUsed ? try LiveClientTLS(tls) : nil
+    }
+
+    /// For people, with the settings' prefix: `uplink`, `store`.
+    func told(as prefix: String) -> String? { problem.map { Self.asBefore(prefix, $0) } }
+
+    private static func asBefore(_ prefix: String, _ reason: String) -> String {
+        "\(prefix).tls-ca, -certificate and -key as they were before: \(reason)"
+    }
+
+    /// Takes renewed files until the task is cancelled. Blocks its thread for reads of a few KiB.
+    func watch(_ prefix: String, _ logger: Logger) async {
+        while (try? await Task.sleep(for: Self.lookEvery)) != nil {
+            switch look() {
+            case nil: break
+            case .renewed: logger.notice("\(prefix).tls-…: new certificates are used from the next connection on")
+            case .unusable(let reason): logger.error("\(Self.asBefore(prefix, reason))")
+            }
+        }
+    }
 }
 
 extension ServerTLS {

@@ -59,8 +59,8 @@ enum CertificateFindings {
         var found = [
             dates(
                 chain, place, now,
-                advice: "renew it and put the new chain and key in the place of the old ones; what runs takes them "
-                    + "at once as http.tls-certificate, and after a restart as uplink.tls-… and store.tls-…")
+                advice: "renew it and put the new chain and key in the place of the old ones; "
+                    + "what runs takes them by itself")
         ]
         for (subject, issuer) in zip(chain, chain.dropFirst()) where !subject.isSigned(by: issuer) {
             found.append(

@@ -231,7 +231,9 @@ struct Doctor: Sendable {
         let incarnation = SmallText.read(subject.dataDirectory + "/incarnation") ?? String(repeating: "0", count: 32)
         let session = SiteSession(site: site, incarnation: incarnation, key: subject.key)
         let client: HTTPClient
-        do { client = try UplinkRunner.makeClient(uplink, SystemWallClock()) } catch {
+        do {
+            client = UplinkRunner.makeClient(uplink, try LiveClientTLS.make(uplink.tls), SystemWallClock())
+        } catch {
             return [
                 .failure(
                     NetworkCheck.announceName, "uplink.tls-…: \(error)", "name files that are certificates and keys")

@@ -76,6 +76,7 @@ final class CloudRole: Service {
             group.addTask { await self.work() }
             group.addTask { await self.store.probe(logger: self.logger) }
             group.addTask { await self.bundles.run() }
+            group.addTask { await self.store.watchCertificates(logger: self.logger) }
             try? await gracefulShutdown()
             await listener.shutdown()
             await broker.shutdown()
@@ -133,6 +134,7 @@ final class CloudRole: Service {
     /// Sentences about what an operator should look at.
     var problems: [String] {
         var problems = broker.status(topicsMax: 0).problems
+        if let problem = store.problem { problems.append(problem) }
         if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
         return problems
     }

@@ -220,6 +220,17 @@ enum EdgeConsole {
                 Metric(
                     "cairn_intake_connections", .gauge, "Open connections.", labels: labels,
                     value: Double(counters.connectionsOpen)))
+            metrics.append(
+                Metric(
+                    "cairn_intake_refused_connections_total", .counter,
+                    "Connections refused: over a limit, a wrong password, an unknown or taken mountpoint.",
+                    labels: labels,
+                    value: Double(counters.connectionsRefused)))
+            metrics.append(
+                Metric(
+                    "cairn_intake_takeovers_total", .counter,
+                    "NTRIP sources that were given the mountpoint of one that had fallen silent.", labels: labels,
+                    value: Double(counters.takeovers)))
         }
         return metrics
     }
@@ -232,7 +243,6 @@ extension GapReason {
         case .quotaBytes: "quota-bytes"
         case .quotaAge: "quota-age"
         case .unreadable: "unreadable"
-        case .salvage: "salvage"
         case .diskFull: "disk-full"
         }
     }

@@ -101,6 +101,7 @@ final class EdgeRole: Service {
             if let uplink { group.addTask { await uplink.run() } }
             if let updater = updater.withLock({ $0 }) { group.addTask { await updater.run() } }
             if let store {
+                group.addTask { await store.watchCertificates(logger: self.logger) }
                 group.addTask {
                     if await store.probe(logger: self.logger) { self.storeAnswered.store(true, ordering: .relaxed) }
                     await store.abortLeftovers(prefix: prefix, logger: self.logger)
@@ -168,6 +169,9 @@ final class EdgeRole: Service {
         }
         let groups = status.groups
         problems += [groups.diskProblem, groups.damage].compactMap { $0 }.map { "consumer groups: \($0)" }
+        if let trouble = gateway.clockMemory.trouble {
+            problems.append("what is known of the clock is not remembered: \(trouble)")
+        }
         if let trouble = uplink?.trouble { problems.append(trouble) }
         if let pacing = uplink?.pacer.status { problems += pacing.problems }
         if let update = updateReport, update.state == .failed || update.state == .rolledBack {
@@ -176,6 +180,7 @@ final class EdgeRole: Service {
         for lane in uplink?.status ?? [] {
             if let alarm = lane.alarm ?? lane.announceAlarm { problems.append("uplink of \(lane.lane): \(alarm)") }
         }
+        problems += [uplink?.certificateProblem, store?.problem].compactMap { $0 }
         if let problem = keys?.problem { problems.append("keys as they were before: \(problem)") }
         return problems
     }

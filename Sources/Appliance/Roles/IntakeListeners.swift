@@ -25,6 +25,7 @@ enum IntakeListeners {
     private static func configuration(_ settings: NTRIPSettings) -> NTRIPConfiguration {
         var configuration = NTRIPConfiguration(host: settings.listen.host, port: settings.listen.port)
         configuration.idleTimeout = settings.idle
+        configuration.takeoverSilence = settings.takeover
         return configuration
     }
 

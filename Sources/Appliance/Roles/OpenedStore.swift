@@ -13,6 +13,8 @@ final class OpenedStore: ObjectStore {
     private let current: Mutex<any ObjectStore>
     private let prefix: String
     private let client: HTTPClient?
+    /// Nil where no setting says anything.
+    private let tls: LiveClientTLS?
     let description: String
     private let canBeProbed: Bool
     /// Where permissions come from, for a store without keys.
@@ -31,12 +33,12 @@ final class OpenedStore: ObjectStore {
         case .directory(let path):
             current = Mutex(try DirectoryStore(root: path))
             prefix = ""
-            client = nil
+            (client, tls) = (nil, nil)
             description = "directory \(path)"
         case .stub(let bytesMax):
             current = Mutex(StubStore(bytesMax: bytesMax))
             prefix = ""
-            client = nil
+            (client, tls) = (nil, nil)
             description = "memory, the newest \(bytesMax >> 20) MiB only: for benches"
         case .s3(let s3):
             var configuration = S3Configuration(
@@ -46,9 +48,11 @@ final class OpenedStore: ObjectStore {
                 pathStyle: s3.pathStyle)
             configuration.connectionsMax = 32
             if let progressTimeout { configuration.progressTimeout = progressTimeout }
-            let client = try Self.client(configuration, s3, clock)
+            tls = try LiveClientTLS.make(s3.tls)
+            let client = try Self.client(configuration, s3, tls, clock)
             do {
-                current = Mutex(try S3Store(configuration: configuration, httpClient: client, journal: journal))
+                current = Mutex(
+                    try S3Store(configuration: configuration, httpClient: client, journal: journal, tls: tls))
             } catch {
                 try? client.syncShutdown()
                 throw error
@@ -66,10 +70,12 @@ final class OpenedStore: ObjectStore {
             endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region, credentials: nil, pathStyle: s3.pathStyle)
         configuration.progressTimeout = progressTimeout
         configuration.connectionsMax = 32
-        let client = try Self.client(configuration, s3, clock)
+        tls = try LiveClientTLS.make(s3.tls)
+        let client = try Self.client(configuration, s3, tls, clock)
         do {
             current = Mutex(
-                try PresignedStore(configuration: configuration, httpClient: client, permissions: grants.permissions))
+                try PresignedStore(
+                    configuration: configuration, httpClient: client, permissions: grants.permissions, tls: tls))
         } catch {
             try? client.syncShutdown()
             throw error
@@ -82,13 +88,19 @@ final class OpenedStore: ObjectStore {
     }
 
     private static func client(
-        _ configuration: S3Configuration, _ s3: StoreSettings.S3, _ clock: any Edge.WallClock
+        _ configuration: S3Configuration, _ s3: StoreSettings.S3, _ tls: LiveClientTLS?, _ clock: any Edge.WallClock
     ) throws -> HTTPClient {
         let host = s3.endpoint.host.map { s3.pathStyle ? $0 : s3.bucket + "." + $0 }
         return S3Store.makeHTTPClient(
-            configuration, tls: try s3.tls.configuration(),
-            check: try s3.tls.check(hosts: [host].compactMap { $0 }, now: { clock.certificateTime }))
+            configuration, tls: tls?.configuration,
+            check: tls?.check(hosts: [host].compactMap { $0 }, now: { clock.certificateTime }))
     }
+
+    /// Why certificates are those from before; nil while all is well.
+    var problem: String? { tls?.told(as: "store") }
+
+    /// Takes renewed certificates until the task is cancelled.
+    func watchCertificates(logger: Logger) async { await tls?.watch("store", logger) }
 
     /// Nil where the store is not S3.
     func presigned(_ use: PresignedUse, _ key: String, _ seconds: Int, _ timeMs: Int64) -> PresignedURL? {

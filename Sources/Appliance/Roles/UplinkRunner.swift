@@ -28,6 +28,7 @@ final class UplinkRunner: Sendable {
     private let announcer: (any Announcer)?
     private let http: HTTPAnnouncer?
     private let client: HTTPClient?
+    private let tls: LiveClientTLS?
     private let session: SiteSession
     private let file: InstallationFile
     private let grants: GrantKeeper?
@@ -75,12 +76,14 @@ final class UplinkRunner: Sendable {
         directives = DirectiveKeeper(
             settings, topics: gateway.topics, logger: logger, onBandwidth: { pacer.order(bytesPerSecond: $0) })
         let box = RunnerBox()
+        let tls = try LiveClientTLS.make(settings.uplink.tls)
+        self.tls = tls
         client =
             announcer == nil && !settings.uplink.announce.isEmpty
-            ? try Self.makeClient(settings.uplink, gateway.clock) : nil
+            ? Self.makeClient(settings.uplink, tls, gateway.clock) : nil
         http = client.map { [session] client in
             HTTPAnnouncer(
-                client: client, baseURLs: settings.uplink.announce, session: session,
+                client: client, baseURLs: settings.uplink.announce, tls: tls, session: session,
                 report: { box.runner?.statement() }, onReply: { box.runner?.told($0) })
         }
         self.announcer = announcer ?? http
@@ -93,6 +96,8 @@ final class UplinkRunner: Sendable {
     var incarnation: String { state.withLock { $0.succession.installation.incarnation } }
     var status: [LaneUplinkStatus] { uplink.status }
     var trouble: String? { state.withLock { $0.succession.trouble } }
+    /// Why certificates are those from before; nil while all is well.
+    var certificateProblem: String? { tls?.told(as: "uplink") }
     private var uplink: Uplink<ContinuousClock> { state.withLock { $0.uplink } }
 
     /// Works until the task is cancelled.
@@ -101,6 +106,7 @@ final class UplinkRunner: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.work() }
             if http != nil { group.addTask { await self.greetNowAndThen() } }
+            if http != nil { group.addTask { await self.tls?.watch("uplink", self.logger) } }
             group.addTask { await self.attend() }
         }
     }
@@ -305,14 +311,16 @@ final class UplinkRunner: Sendable {
         }
     }
 
-    static func makeClient(_ uplink: UplinkSettings, _ clock: any Edge.WallClock) throws -> HTTPClient {
+    static func makeClient(
+        _ uplink: UplinkSettings, _ tls: LiveClientTLS?, _ clock: any Edge.WallClock
+    ) -> HTTPClient {
         var configuration = HTTPClient.Configuration(
-            tlsConfiguration: try uplink.tls.configuration(), redirectConfiguration: .disallow,
+            tlsConfiguration: tls?.configuration, redirectConfiguration: .disallow,
             timeout: .init(connect: .seconds(5), read: .seconds(30)))
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
         let hosts = uplink.announce.compactMap(\.host)
-        if let check = try uplink.tls.check(hosts: hosts, now: { clock.certificateTime }) {
+        if let check = tls?.check(hosts: hosts, now: { clock.certificateTime }) {
             configuration.http1_1ConnectionDebugInitializer = { check.admit($0) }
         }
         return HTTPClient(

@@ -92,7 +92,9 @@ final class TerminalStreamHandler: ChannelInboundHandler {
     private func progressed() {
         guard isPaused, !isFinished, let context, let pump, pump.hasRoom else { return }
         isPaused = false
+        // Whom nobody read was not silent.
         lastRead = context.eventLoop.now
+        hooks.active(lastRead)
         hooks.paused(false)
         context.read()
     }

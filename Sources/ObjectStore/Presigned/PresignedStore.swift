@@ -1,6 +1,7 @@
 public import AsyncHTTPClient
 public import NIOCore
 import NIOHTTP1
+public import TransportTLS
 
 /// A store that can only do what somebody with keys has permitted beforehand: put an object that is not there yet, and read it
 /// back. No credentials are here, and none are needed.
@@ -32,14 +33,15 @@ public struct PresignedStore: ObjectStore {
     private let objectBytesMax: Int
     private static let pause = Duration.seconds(2)
 
-    /// Of `configuration` only timeouts and sizes count; its credentials are not used.
+    /// Of `configuration` only timeouts and sizes count; its credentials are not used. `tls` is asked for each request; nil:
+    /// as the client has it.
     public init(
-        configuration: S3Configuration, httpClient: HTTPClient, permissions: Permissions
+        configuration: S3Configuration, httpClient: HTTPClient, permissions: Permissions, tls: LiveClientTLS? = nil
     ) throws(ObjectStoreError) {
         var configuration = configuration
         configuration.credentials = nil
         try configuration.validate()
-        transport = try S3Transport(configuration, client: httpClient, wallClockMs: { 0 })
+        transport = try S3Transport(configuration, client: httpClient, tls: tls, wallClockMs: { 0 })
         objectBytesMax = configuration.objectBytesMax
         self.permissions = permissions
     }

@@ -19,15 +19,17 @@ public struct S3Store: ObjectStore {
     let journal: (any MultipartJournal)?
 
     /// `journal` lets uploads in parts go on over failures and restarts; without one they are aborted. `httpClient` is the caller's to shut down; ``makeHTTPClient(_:group:)`` makes one with the right timeouts.
+    /// `tls` is asked for each request; nil: as the client has it.
     /// Errors: `.invalid` for an endpoint or bucket that cannot be.
     public init(
         configuration: S3Configuration, httpClient: HTTPClient, journal: (any MultipartJournal)? = nil,
+        tls: LiveClientTLS? = nil,
         wallClockMs: @escaping @Sendable () -> Int64 = WallClock.nowMs
     ) throws(ObjectStoreError) {
         try configuration.validate()
         self.configuration = configuration
         self.journal = journal
-        transport = try S3Transport(configuration, client: httpClient, wallClockMs: wallClockMs)
+        transport = try S3Transport(configuration, client: httpClient, tls: tls, wallClockMs: wallClockMs)
     }
 
     init(_ configuration: S3Configuration, _ transport: S3Transport, _ journal: (any MultipartJournal)?) {

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
 import Synchronization
+import TransportTLS
 
 /// One request before it is signed.
 struct S3Request {
@@ -43,13 +44,17 @@ final class S3Transport: Sendable {
     private let wallClockMs: @Sendable () -> Int64
     private let clockOffsetMs = Atomic<Int64>(0)
     private let signer: SigV4?
+    /// Nil: the client's own.
+    private let tls: LiveClientTLS?
 
     init(
-        _ configuration: S3Configuration, client: HTTPClient, wallClockMs: @escaping @Sendable () -> Int64
+        _ configuration: S3Configuration, client: HTTPClient, tls: LiveClientTLS?,
+        wallClockMs: @escaping @Sendable () -> Int64
     ) throws(ObjectStoreError) {
         self.configuration = configuration
         endpoint = try S3Endpoint(configuration)
         self.client = client
+        self.tls = tls
         self.wallClockMs = wallClockMs
         signer = configuration.credentials.map { SigV4(credentials: $0, region: configuration.region) }
     }
@@ -162,6 +167,8 @@ final class S3Transport: Sendable {
                 ?? endpoint.url(path: request.path, query: URIEncoding.query(request.query)))
         message.method = request.method
         message.headers = HTTPHeaders(headers)
+        // The client keeps connections of each configuration apart, so a renewed one counts from the next request on.
+        message.tlsConfiguration = tls?.configuration
         return message
     }
 

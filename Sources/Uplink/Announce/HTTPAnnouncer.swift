@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 import ObjectStore
 public import SiteAuthority
-import TransportTLS
+public import TransportTLS
 
 /// Announces to cloud nodes over HTTP: `POST {base}/v1/announce` with the JSON of ``Announcement``.
 ///
@@ -15,6 +15,7 @@ import TransportTLS
 /// carries directives and permissions.
 public actor HTTPAnnouncer: Announcer {
     private let client: HTTPClient
+    private let tls: LiveClientTLS?
     private let urls: [String]
     private let headers: [(name: String, value: String)]
     private let timeout: Duration
@@ -25,10 +26,12 @@ public actor HTTPAnnouncer: Announcer {
     private var preferred = 0
 
     /// `baseURLs` such as `https://cloud.example:8443`; `headers` are sent with each request (a credential, say).
-    /// `report` is asked for each request, `onReply` is told each reply, before the caller.
+    /// `report` is asked for each request, `onReply` is told each reply, before the caller. `tls` is asked for each request;
+    /// nil: as the client has it.
     public init(
-        client: HTTPClient, baseURLs: [String], headers: [(name: String, value: String)] = [],
-        timeout: Duration = .seconds(10), clock: any Clock<Duration> = ContinuousClock(),
+        client: HTTPClient, baseURLs: [String], tls: LiveClientTLS? = nil,
+        headers: [(name: String, value: String)] = [], timeout: Duration = .seconds(10),
+        clock: any Clock<Duration> = ContinuousClock(),
         session: SiteSession? = nil, report: (@Sendable () -> GatewayStatement?)? = nil,
         onReply: (@Sendable (AnnounceReply) -> Void)? = nil
     ) {
@@ -36,6 +39,7 @@ public actor HTTPAnnouncer: Announcer {
         self.report = report
         self.onReply = onReply
         self.client = client
+        self.tls = tls
         self.clock = clock
         self.headers = headers
         self.timeout = timeout
@@ -95,6 +99,7 @@ public actor HTTPAnnouncer: Announcer {
     private func postOnce(_ body: ByteBuffer, to url: String) async throws(AnnounceError) -> AnnounceReply {
         var request = HTTPClientRequest(url: url)
         request.method = .POST
+        request.tlsConfiguration = tls?.configuration
         request.headers.add(name: "content-type", value: "application/json")
         for header in headers { request.headers.add(name: header.name, value: header.value) }
         let signed = session?.signed(path: Self.path, body: body, node: url)

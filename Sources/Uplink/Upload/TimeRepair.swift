@@ -16,8 +16,8 @@ struct TimeRepair {
     static let markName = "cairn-clock"
     static let markValue = "unknown"
 
-    /// Slewing is no error worth a new checksum. The step of `ClockJudge`.
-    private static let toleranceMs: UInt64 = 1_500
+    /// Slewing is no error worth a new checksum.
+    private static let toleranceMs = UInt64(ClockReading.stepMs)
     /// What a clock without a source may gain or lose: 100 ppm, twice what crystals of boards are sold with. What it was wrong by
     /// in the end is no measure of how wrong it was when the batch came.
     private static let driftPart: UInt64 = 10_000

@@ -4,10 +4,8 @@ public enum GapReason: UInt8, Sendable, CaseIterable, Comparable {
     case quotaBytes = 1
     /// It waited longer for its upload than the lane allows.
     case quotaAge = 2
-    /// It cannot be read any more: bit rot, a lost segment, a device that fails.
+    /// It cannot be read any more: bit rot, a lost segment, a device that fails; also what a salvage could not read. (4 is not used.)
     case unreadable = 3
-    /// Given up by hand when a damaged log was salvaged.
-    case salvage = 4
     /// The file system had no room for a new segment.
     case diskFull = 5
 

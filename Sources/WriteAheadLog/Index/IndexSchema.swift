@@ -80,7 +80,8 @@ enum IndexSchema {
         try connection.execute("PRAGMA journal_size_limit = 16777216")
     }
 
-    private static func strangeness(_ connection: SQLiteConnection) throws(SQLiteConnection.Failure) -> String? {
+    /// What keeps the file from being used, nil for a good one.
+    static func strangeness(_ connection: SQLiteConnection) throws(SQLiteConnection.Failure) -> String? {
         let application = try connection.integer("PRAGMA application_id") ?? 0
         guard application == applicationID else { return "application id \(application) is not ours" }
         let found = try connection.integer("PRAGMA user_version") ?? 0

@@ -22,10 +22,14 @@ final class IndexStore {
 
     /// Whether the segment indexed last is the one of its number among these; nil when there is none to compare.
     func matches(_ segments: [(sequence: UInt64, salt: UInt64)]) throws(Failure) -> Bool? {
+        guard let newest = try newestSegment() else { return nil }
+        return segments.first { $0.sequence == newest.sequence }.map { $0.salt == newest.salt }
+    }
+
+    /// The segment that was indexed last.
+    func newestSegment() throws(Failure) -> IndexGlance.Segment? {
         guard let sequence = try meta("last_segment"), let salt = try meta("last_salt") else { return nil }
-        return segments.first { $0.sequence == UInt64(bitPattern: sequence) }.map {
-            $0.salt == UInt64(bitPattern: salt)
-        }
+        return IndexGlance.Segment(sequence: UInt64(bitPattern: sequence), salt: UInt64(bitPattern: salt))
     }
 
     /// Whether the file belongs to these segments: the one indexed last is still the same or has been freed.

@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 
 /// One SQLite connection and its prepared statements. Not shared between threads without a lock around it.
 ///
@@ -26,10 +27,14 @@ package final class SQLiteConnection {
     private var statements: [String: OpaquePointer] = [:]
 
     /// - Parameter patienceMs: how long to wait for another process that has the file locked.
-    package init(path: String, readOnly: Bool = false, patienceMs: Int32 = 2000) throws(Failure) {
-        var opened: OpaquePointer?
+    package convenience init(path: String, readOnly: Bool = false, patienceMs: Int32 = 2000) throws(Failure) {
         let flags = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX, nil)
+        try self.init(name: path, flags: flags, patienceMs: patienceMs)
+    }
+
+    private init(name: String, flags: Int32, patienceMs: Int32) throws(Failure) {
+        var opened: OpaquePointer?
+        let code = sqlite3_open_v2(name, &opened, flags | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let opened else {
             let message = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "no memory"
             sqlite3_close_v2(opened)
@@ -37,6 +42,33 @@ package final class SQLiteConnection {
         }
         handle = opened
         sqlite3_busy_timeout(handle, patienceMs)
+    }
+
+    /// Looks into a file that somebody else may be writing: no byte is written, no file is made beside it. Not `isWhole`: the
+    /// newest transactions, which are in the `-wal` file, cannot be read that way, because the `-shm` file is not there.
+    ///
+    /// A file in WAL mode is usually opened with a `-wal` and a `-shm` file, which are made where they are not there. Without a
+    /// `-wal` file the database is all (`immutable`). After a kill -9 both are there; `readonly_shm` (os_unix.c) then reads
+    /// `-wal` into an index in memory, and beside a process that is at work it uses that one's.
+    static func looking(into path: String) throws(Failure) -> (connection: SQLiteConnection, isWhole: Bool) {
+        let hasWAL = access(path + "-wal", F_OK) == 0
+        let isShared = hasWAL && access(path + "-shm", F_OK) == 0
+        let name = "file:\(escaped(path))?mode=ro&" + (isShared ? "readonly_shm=1" : "immutable=1")
+        let flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+        return (try SQLiteConnection(name: name, flags: flags, patienceMs: 2000), isShared || !hasWAL)
+    }
+
+    /// A path as the URIs of SQLite have it.
+    private static func escaped(_ path: String) -> String {
+        path.utf8.reduce(into: "") { text, byte in
+            switch byte {
+            case UInt8(ascii: "%"): text += "%25"
+            case UInt8(ascii: "?"): text += "%3f"
+            case UInt8(ascii: "#"): text += "%23"
+            case 0x21...0x7e: text.unicodeScalars.append(Unicode.Scalar(byte))
+            default: text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
     }
 
     deinit {

@@ -70,8 +70,10 @@ public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
     public var damagedHeads: [UInt64] = []
     /// Segments that only a newer program or a key that is not here can read; they are not verified.
     public var untouchable: UntouchableSegments?
-    /// Of the last group; a lane in use may show one that is just being written.
+    /// Of the last group, which the index does not know to have been durable; a lane in use may show one that is just being written.
     public var tornTailBytes = 0
+    /// Why the index could not tell all it knew: what looks unfinished may then be damaged.
+    public var indexTrouble: String?
     public var notes: [String] = []
 
     public var isClean: Bool {
@@ -92,7 +94,10 @@ public struct LaneVerification: Sendable, Equatable, CustomStringConvertible {
         }
         for gap in gaps { lines.append("lost: LSN \(gap.firstLSN) to \(gap.lastLSN)") }
         for lsn in invalidBatches { lines.append("LSN \(lsn): the record batch is not valid") }
-        if tornTailBytes > 0 { lines.append("unfinished write at the end: \(tornTailBytes) bytes") }
+        if tornTailBytes > 0 {
+            let doubt = indexTrouble.map { ", or damage; cannot tell which: \($0)" } ?? ""
+            lines.append("unfinished write at the end: \(tornTailBytes) bytes\(doubt)")
+        }
         return (lines + notes).joined(separator: "\n")
     }
 }
@@ -146,15 +151,21 @@ public enum Inspection {
     }
 
     public static func verify(directory: String, keys: KeyRing? = nil) throws(WALError) -> LaneVerification {
+        let index = IndexGlance.look(directory)
         let walk = try LaneWalk(directory: directory, keys: keys)
+        let known = walk.segments.filter(\.isReadable).map { IndexGlance.Segment(sequence: $0.sequence, salt: $0.salt) }
         var report = LaneVerification()
         report.directory = directory
+        report.indexTrouble = index.trouble
         report.segmentCount = walk.segments.count
         report.unreadableSegments = walk.segments.filter { !$0.isReadable }.map(\.sequence)
         report.notes = walk.notes
         report.untouchable = walk.untouchable
         report.damagedHeads = walk.segments.filter { $0.isReadable && !$0.hasHeader }.map(\.sequence)
-        try walk.walk(wantsPayload: true) { place, item in report.add(item, segment: walk.segments[place].sequence) }
+        try walk.walk(wantsPayload: true, knownDurable: index.knownDurable(known)) { place, item in
+            report.add(item, segment: walk.segments[place].sequence)
+        }
+        if index.belongs(to: known) { report.noteLostEnd(through: index.indexedThrough) }
         if walk.window.failedBlocks > 0 { report.notes.append("\(walk.window.failedBlocks) blocks cannot be read") }
         return report
     }
@@ -190,9 +201,10 @@ public enum Inspection {
     private static func describeIndex(_ directory: String) -> String {
         do throws(SQLiteConnection.Failure) {
             let path = directory + "/" + IndexSchema.fileName
-            let connection = try SQLiteConnection(path: path, readOnly: true)
+            let (connection, isWhole) = try SQLiteConnection.looking(into: path)
             let rows = try connection.integer("SELECT count(*) FROM batches") ?? 0
             return "\(rows) batches through LSN \(try IndexStore(connection).indexedThrough())"
+                + (isWhole ? "" : " and what is in \(IndexSchema.fileName)-wal")
         } catch {
             return error.message
         }
@@ -201,6 +213,13 @@ public enum Inspection {
 
 extension LaneVerification {
     private static var listedMax: Int { 10_000 }
+
+    /// The index knows of frames after all that are here: the newest segment is gone.
+    fileprivate mutating func noteLostEnd(through known: UInt64) {
+        let seen = max(lastLSN, gaps.last?.lastLSN ?? 0)
+        guard unreadableSegments.isEmpty, untouchable == nil, known > seen else { return }
+        gaps.append(LSNGap(firstLSN: seen + 1, lastLSN: known))
+    }
 
     fileprivate mutating func add(_ item: SegmentScan<LocalDisk>.Item, segment: UInt64) {
         switch item {

@@ -48,8 +48,10 @@ struct LaneWalk {
     }
 
     /// Hands every item of the readable segments from `first` on to `body`, with the segment's place.
+    ///
+    /// - Parameter knownDurable: groups that begin up to here had been written to their end, so a bad frame in them is damage.
     func walk(
-        from first: Int = 0, wantsPayload: Bool = false,
+        from first: Int = 0, wantsPayload: Bool = false, knownDurable: UInt64 = 0,
         _ body: (Int, SegmentScan<LocalDisk>.Item) throws(WALError) -> Void
     ) throws(WALError) {
         let readable = segments.indices.filter { $0 >= first && segments[$0].isReadable }
@@ -60,6 +62,7 @@ struct LaneWalk {
             var scan = SegmentScan(
                 window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit,
                 wantsPayload: wantsPayload)
+            scan.knownDurableLSN = knownDurable
             while let item = try nextItem(&scan) { try body(place, item) }
             expected = scan.expectedLSN ?? expected
         }

@@ -21,8 +21,6 @@ public struct SiteClocks: Sendable {
 
     private static let runsMax = 64
     private static let fileName = "clock"
-    /// A clock that moved by less since it was written down has only been slewed.
-    private static let stepMs: Int64 = 1_500
     /// The newest time is written down this often.
     private static let saveEveryMs: Int64 = 3_600_000
 
@@ -44,7 +42,7 @@ public struct SiteClocks: Sendable {
         if let run = boots.run(of: boots.epoch) {
             let place = runs.firstIndex { $0.firstEpoch == run }
             let moved = place.map { (runs[$0].reading.offsetMs &- reading.offsetMs).magnitude }
-            if moved ?? .max > UInt64(Self.stepMs) {
+            if moved ?? .max > UInt64(ClockReading.stepMs) {
                 if let place { runs.remove(at: place) }
                 runs.append(Run(firstEpoch: run, reading: reading))
                 runs.removeFirst(max(0, runs.count - Self.runsMax))

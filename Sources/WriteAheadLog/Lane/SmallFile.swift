@@ -1,22 +1,19 @@
 package import Glibc
+import SmallFiles
 
 /// The file's text without its last line end, nil when there is no such file. Files above 8 KiB are cut.
 func readSmallFile(_ path: String) throws(DiskError) -> String? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0, errno == ENOENT { return nil }
-    guard descriptor >= 0 else { throw DiskError(.open, path, errno: errno) }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 8192)
-    var got = 0
-    while got < bytes.count {
-        let room = bytes.count - got
-        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + got, room) }
-        if count < 0, errno == EINTR { continue }
-        guard count >= 0 else { throw DiskError(.read, path, errno: errno) }
-        if count == 0 { break }
-        got += count
+    let text: [UInt8]
+    do throws(SmallFile.Failure) {
+        text = try SmallFile.beginning(of: path, bytesMax: 8192)
+    } catch {
+        switch error {
+        case .open(ENOENT): return nil
+        case .open(let code): throw DiskError(.open, path, errno: code)
+        case .read(let code): throw DiskError(.read, path, errno: code)
+        case .tooLarge: preconditionFailure("\(path): a beginning is never too large")
+        }
     }
-    let text = bytes.prefix(got)
     return String(decoding: text.last == UInt8(ascii: "\n") ? text.dropLast() : text, as: UTF8.self)
 }
 

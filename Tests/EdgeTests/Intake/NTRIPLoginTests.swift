@@ -205,6 +205,7 @@ struct NTRIPLoginTests {
         let new = try bench.connect()
         send(new, ByteBuffer(string: Self.logins[1].head), byteByByte: false)
         #expect(!old.isActive)
+        #expect(bench.caster.surroundings.tally.counters.takeovers == 1)
         #expect(try reply(new) == "", "the old source is not stored yet")
         sink.answer(.durable)
         bench.loop.run()
@@ -213,6 +214,42 @@ struct NTRIPLoginTests {
         let late = try bench.connect()
         send(late, ByteBuffer(string: Self.logins[1].head), byteByByte: false)
         #expect(try reply(late) == "ERROR - Mount Point Taken or Invalid\r\n")
+        #expect(bench.caster.surroundings.tally.counters.takeovers == 1)
+    }
+
+    @Test("a source that sends anything keeps its mountpoint, and one with a wrong password takes none")
+    func noTakeover() throws {
+        let bench = Bench()
+        let live = try bench.connect()
+        send(live, ByteBuffer(string: Self.logins[0].head), byteByByte: false)
+        for _ in 0..<4 {
+            bench.loop.advanceTime(by: .seconds(9))
+            try live.writeInbound(ByteBuffer(string: "x"))
+            bench.loop.advanceTime(by: .seconds(1))
+            let second = try bench.connect()
+            send(second, ByteBuffer(string: Self.logins[1].head), byteByByte: false)
+            #expect(try reply(second) == "ERROR - Mount Point Taken or Invalid\r\n")
+        }
+        bench.loop.advanceTime(by: .seconds(20))
+        let stranger = try bench.connect()
+        send(stranger, ByteBuffer(string: "SOURCE wrong SITE01\r\n\r\n"), byteByByte: false)
+        #expect(try reply(stranger) == "ERROR - Bad Password\r\n")
+        #expect(live.isActive)
+        #expect(bench.caster.surroundings.tally.counters.takeovers == 0)
+    }
+
+    @Test("a source that was not read because its lane was full has not been silent")
+    func laneWasFull() throws {
+        let sink = RecordingSink(script: Array(repeating: .full(retryAfter: .seconds(50)), count: 2))
+        let bench = Bench(sink: sink)
+        let first = try bench.connect()
+        send(first, ByteBuffer(string: Self.logins[0].head), byteByByte: false)
+        try first.writeInbound(ByteBuffer(repeating: 0, count: 600_000))
+        bench.loop.advanceTime(by: .seconds(101))
+        let second = try bench.connect()
+        send(second, ByteBuffer(string: Self.logins[1].head), byteByByte: false)
+        #expect(try reply(second) == "ERROR - Mount Point Taken or Invalid\r\n")
+        #expect(first.isActive)
     }
 
     @Test("a source that waits to take over and goes away leaves the mountpoint free")

@@ -10,8 +10,9 @@ public struct NTRIPConfiguration: Sendable, Equatable {
     public var loginsMax = 64
     /// A source that sends nothing for so long is dropped.
     public var idleTimeout: Duration = .seconds(60)
-    /// A new source takes the mountpoint of one that has been silent for longer, as a half-open connection is.
-    public var takeoverSilence: Duration = .seconds(15)
+    /// A new source takes the mountpoint of one that has been silent for longer, as a half-open connection is. Ten epochs of the
+    /// usual one a second: a link that stalls comes back sooner, a base that starts again needs as long to have satellites.
+    public var takeoverSilence: Duration = .seconds(10)
     /// From connecting to being logged in.
     public var loginTimeout: Duration = .seconds(10)
     public var headBytesMax = 8192

@@ -153,13 +153,19 @@ final class NTRIPLoginHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func rejectLogin(_ context: ChannelHandlerContext, _ login: SourceLogin, _ reply: NTRIPReply) {
         caster.surroundings.tally.detail { $0.loginsRejected += 1 }
-        caster.surroundings.logger.info(
-            "a source was refused",
-            metadata: [
-                "mountpoint": "\(login.mountpoint.prefix(100))", "peer": "\(peerText(context.remoteAddress))",
-                "listener": "\(caster.configuration.name)",
-            ])
+        say(.info, "a source was refused", context, login.mountpoint)
         refuse(context, reply)
+    }
+
+    private func say(
+        _ level: Logger.Level, _ message: Logger.Message, _ context: ChannelHandlerContext, _ mountpoint: String,
+        _ more: Logger.Metadata = [:]
+    ) {
+        let metadata: Logger.Metadata = [
+            "mountpoint": "\(mountpoint.prefix(100))", "peer": "\(peerText(context.remoteAddress))",
+            "listener": "\(caster.configuration.name)",
+        ]
+        caster.surroundings.logger.log(level: level, message, metadata: metadata.merging(more) { own, _ in own })
     }
 
     // MARK: Claim and stream
@@ -167,8 +173,8 @@ final class NTRIPLoginHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func claim(_ context: ChannelHandlerContext, _ mountpoint: Mountpoint, _ offer: Offer) {
         let channel = context.channel
         let lease = SourceLease(
-            mountpoint: mountpoint.name, description: offer.description, now: context.eventLoop.now,
-            close: { channel.close(promise: nil) })
+            mountpoint: mountpoint.name, description: offer.description, peer: peerText(context.remoteAddress),
+            now: context.eventLoop.now, close: { channel.close(promise: nil) })
         let granted = context.eventLoop.makePromise(of: Void.self)
         phase = .claiming
         self.lease = lease
@@ -180,7 +186,13 @@ final class NTRIPLoginHandler: ChannelInboundHandler, RemovableChannelHandler {
         switch caster.registry.claim(lease, silence: silence, now: context.eventLoop.now, granted: granted) {
         case .granted:
             break
+        case .takeover(let peer, let silence):
+            caster.surroundings.tally.count { $0.takeovers += 1 }
+            say(
+                .notice, "a source takes the mountpoint of one that has fallen silent", context, mountpoint.name,
+                ["former": "\(peer)", "silent": "\(silence.nanoseconds / 1_000_000_000) s"])
         case .taken:
+            say(.info, "a source was refused: the mountpoint has one that sends", context, mountpoint.name)
             self.lease = nil
             granted.fail(ChannelError.ioOnClosedChannel)
             refuse(context, .mountpointTaken(isVersion2: offer.isVersion2))

@@ -4,8 +4,10 @@ import Synchronization
 /// Which source sends to which mountpoint at this moment: at most one, and at most one more that waits to take over.
 final class SourceRegistry: Sendable {
     enum Answer: Equatable {
-        /// The promise succeeds: at once, or when the silent source before has been delivered to its end.
+        /// The promise succeeds: at once, or when a source that has just gone has been delivered to its end.
         case granted
+        /// As `granted`; the source of `peer`, which sent nothing for so long, is closed.
+        case takeover(peer: String, silence: TimeAmount)
         case taken
         /// The source that holds it cannot be read because its lane is full: the time to say "taken" has not come.
         case unavailable
@@ -23,27 +25,34 @@ final class SourceRegistry: Sendable {
 
     /// `granted` is completed only if the answer is `.granted`.
     func claim(_ lease: SourceLease, silence: TimeAmount, now: NIODeadline, granted: EventLoopPromise<Void>) -> Answer {
-        let (answer, evicted) = entries.withLock { entries -> (Answer, SourceLease?) in
+        let (answer, former) = entries.withLock { entries -> (Answer, SourceLease?) in
             guard let entry = entries[lease.mountpoint] else {
                 entries[lease.mountpoint] = Entry(holder: lease)
                 return (.granted, nil)
             }
-            let isSilent = entry.holder.lastActive + silence < now
-            switch entry.holder.phase {
-            case .paused: return (.unavailable, nil)
-            case .closed where entry.successor != nil: return (.unavailable, nil)
-            case .reading where entry.successor != nil || !isSilent: return (.taken, nil)
-            case .closed, .reading: break
+            let answer = Self.answer(entry, silence, now)
+            switch answer {
+            case .granted, .takeover: entries[lease.mountpoint]?.successor = (lease, granted)
+            case .taken, .unavailable: break
             }
-            entries[lease.mountpoint]?.successor = (lease, granted)
-            return (.granted, entry.holder)
+            return (answer, entry.holder)
         }
-        if let evicted {
-            evicted.close()
-        } else if answer == .granted {
-            granted.succeed()
+        switch answer {
+        case .takeover: former?.close()
+        case .granted where former == nil: granted.succeed()
+        case .granted, .taken, .unavailable: break
         }
         return answer
+    }
+
+    private static func answer(_ entry: Entry, _ silence: TimeAmount, _ now: NIODeadline) -> Answer {
+        let quiet = now - entry.holder.lastActive
+        switch entry.holder.phase {
+        case .paused: return .unavailable
+        case .closed: return entry.successor == nil ? .granted : .unavailable
+        case .reading where entry.successor != nil || quiet <= silence: return .taken
+        case .reading: return .takeover(peer: entry.holder.peer, silence: quiet)
+        }
     }
 
     /// The source is gone and delivered, or gives up waiting. A promise it waited for fails.
@@ -68,6 +77,8 @@ final class SourceLease: Sendable {
     let mountpoint: String
     /// What the source said about its format.
     let description: String
+    /// Address and port of the other end.
+    let peer: String
     let close: @Sendable () -> Void
     private let lastActiveNs: Atomic<UInt64>
     private let phaseValue = Atomic(Phase.reading.rawValue)
@@ -80,9 +91,13 @@ final class SourceLease: Sendable {
         case closed
     }
 
-    init(mountpoint: String, description: String, now: NIODeadline, close: @escaping @Sendable () -> Void) {
+    init(
+        mountpoint: String, description: String, peer: String, now: NIODeadline,
+        close: @escaping @Sendable () -> Void
+    ) {
         self.mountpoint = mountpoint
         self.description = description
+        self.peer = peer
         self.close = close
         lastActiveNs = Atomic(now.uptimeNanoseconds)
     }
