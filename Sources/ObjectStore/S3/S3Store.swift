@@ -27,9 +27,8 @@ public struct S3Store: ObjectStore {
         wallClockMs: @escaping @Sendable () -> Int64 = WallClock.nowMs
     ) throws(ObjectStoreError) {
         try configuration.validate()
-        self.configuration = configuration
-        self.journal = journal
-        transport = try S3Transport(configuration, client: httpClient, tls: tls, wallClockMs: wallClockMs)
+        let transport = try S3Transport(configuration, client: httpClient, tls: tls, wallClockMs: wallClockMs)
+        self.init(configuration, transport, journal)
     }
 
     init(_ configuration: S3Configuration, _ transport: S3Transport, _ journal: (any MultipartJournal)?) {
