@@ -41,7 +41,8 @@ public struct PresignedStore: ObjectStore {
         var configuration = configuration
         configuration.credentials = nil
         try configuration.validate()
-        transport = try S3Transport(configuration, client: httpClient, tls: tls, wallClockMs: { 0 })
+        transport = S3Transport(
+            configuration, try S3Endpoint(configuration), client: httpClient, tls: tls, wallClockMs: { 0 })
         objectBytesMax = configuration.objectBytesMax
         self.permissions = permissions
     }

@@ -27,8 +27,10 @@ public struct S3Store: ObjectStore {
         wallClockMs: @escaping @Sendable () -> Int64 = WallClock.nowMs
     ) throws(ObjectStoreError) {
         try configuration.validate()
-        let transport = try S3Transport(configuration, client: httpClient, tls: tls, wallClockMs: wallClockMs)
-        self.init(configuration, transport, journal)
+        let endpoint = try S3Endpoint(configuration)
+        self.init(
+            configuration, S3Transport(configuration, endpoint, client: httpClient, tls: tls, wallClockMs: wallClockMs),
+            journal)
     }
 
     init(_ configuration: S3Configuration, _ transport: S3Transport, _ journal: (any MultipartJournal)?) {

@@ -48,11 +48,11 @@ final class S3Transport: Sendable {
     private let tls: LiveClientTLS?
 
     init(
-        _ configuration: S3Configuration, client: HTTPClient, tls: LiveClientTLS?,
+        _ configuration: S3Configuration, _ endpoint: S3Endpoint, client: HTTPClient, tls: LiveClientTLS?,
         wallClockMs: @escaping @Sendable () -> Int64
-    ) throws(ObjectStoreError) {
+    ) {
         self.configuration = configuration
-        endpoint = try S3Endpoint(configuration)
+        self.endpoint = endpoint
         self.client = client
         self.tls = tls
         self.wallClockMs = wallClockMs
