@@ -58,7 +58,7 @@ def test_it_says_its_version_and_examines_the_machine(tmp_path):
 def test_a_wrong_setting_is_refused_by_name(tmp_path):
     settings = tmp_path / "edge.yaml"
     settings.write_text("site: ARM01\nstore: {urll: 'dir:/tmp'}\n")
-    done = cairn("config", "check", "--config", settings)
+    done = cairn("config", "check", "edge", settings)
     assert done.returncode == 78 and "urll" in done.stdout + done.stderr
 
 
