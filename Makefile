@@ -2,11 +2,13 @@
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
 BINARY := .build/release/cairn
 DATA ?= data
+# The architecture, if another one than this machine's is asked for.
+CROSS := $(if $(ARCH),$(filter-out $(shell dpkg --print-architecture),$(ARCH)))
 export CAIRN_VENV := $(CURDIR)/.venv
 export CAIRN_PYTHON := $(CURDIR)/.venv/bin/python
 export CAIRN_BINARY := $(CURDIR)/$(BINARY)
 
-.PHONY: run build test test-swift test-interop test-units lint setup simulate bench bench-cloud package deb install test-package image test-image clean help
+.PHONY: run build test test-swift test-interop test-units lint setup simulate bench bench-cloud package deb install test-package arm64 test-arm64 image test-image clean help
 
 help:
 	@echo "make run            build, start gateway and cloud in one process, feed them from the simulator"
@@ -15,6 +17,8 @@ help:
 	@echo "make simulate SEEDS=N   more lives of the simulation than make test plays"
 	@echo "make deb            a package for Debian 12 and 13: .build/cairn_VERSION_ARCH.deb"
 	@echo "make test-package   that package on fresh Debian systems, in containers; needs root"
+	@echo "make arm64          the program for Debian 13 on arm64, compiled on amd64: .build/arm64/cairn"
+	@echo "make deb ARCH=arm64 its package;  make test-arm64  runs it, emulated"
 	@echo "make install        the same files into DESTDIR= PREFIX=/usr/local"
 	@echo "make bench          figures of docs/performance.md"
 	@echo "make bench-cloud    those of the cloud node alone; ARGS=\"--quick --only ack\", PEER=host:port"
@@ -68,12 +72,22 @@ bench-cloud:
 
 # What is installed: the program with the Swift runtime inside, manual pages, completions, examples.
 # PROGRAM=F takes a program that is linked so already, and builds nothing.
-package: $(if $(PROGRAM),,build)
+package: $(if $(CROSS),arm64,$(if $(PROGRAM),,build))
 	@scripts/system-packages deb
-	@scripts/deb/stage $(PROGRAM)
+	@ARCH=$(ARCH) scripts/deb/stage $(PROGRAM)
 
 deb: package
-	@scripts/deb/build
+	@ARCH=$(ARCH) scripts/deb/build
+
+arm64:
+	@scripts/system-packages arm64
+	@scripts/arm64/build
+
+test-arm64:
+	@scripts/system-packages arm64
+	@scripts/system-packages test
+	@scripts/venv
+	@CAIRN_BINARY=$(CURDIR)/scripts/arm64/run .venv/bin/python -m pytest -q -rs Tests/Arm64
 
 # SUITES="bookworm trixie"; OLDER=FILE.deb: upgrades from that package too
 test-package: deb
@@ -85,21 +99,25 @@ install: package
 	@DESTDIR="$(DESTDIR)" PREFIX="$(or $(PREFIX),/usr/local)" scripts/deb/install
 
 # What goes into the image: the program as it is packaged, or IMAGE_BINARY="--binary FILE" or "--deb FILE".
-IMAGE_BINARY ?= --binary .build/package/cairn
-IMAGE_NEEDS := $(if $(filter .build/package/cairn,$(IMAGE_BINARY)),package)
+PACKAGED := .build/$(addsuffix /,$(CROSS))package/cairn
+IMAGE_BINARY ?= --binary $(PACKAGED)
+IMAGE_NEEDS := $(if $(filter $(PACKAGED),$(IMAGE_BINARY)),package)
 
+# ARCH=arm64 on another machine: what the cross compiler made; its test is the start, the settings and the data, without the updates.
 image: $(IMAGE_NEEDS)
-	@images/requirements
-	@images/build $(IMAGE_BINARY) $(ARGS)
+	@ARCH=$(ARCH) images/requirements
+	@ARCH=$(ARCH) images/build $(IMAGE_BINARY) $(ARGS)
+
+IMAGE_TEST := $(CURDIR)/.build/image-test$(addprefix -,$(CROSS))
 
 test-image: build $(IMAGE_NEEDS)
-	@images/requirements test
+	@ARCH=$(ARCH) images/requirements test
 	@scripts/system-packages test
 	@scripts/venv
 	@shellcheck -x $(shell grep -lrE '^\#!/bin/bash|^\#!/usr/bin/env bash' images --include='*' --exclude-dir=root)
 	@shellcheck -x -P images/root $(filter-out %/common.sh,$(wildcard images/root/usr/lib/cairn/*))
-	@images/test/prepare .build/image-test $(IMAGE_BINARY)
-	@.venv/bin/python -m pytest -x -q images/test
+	@$(if $(CROSS),SMOKE=yes) ARCH=$(ARCH) images/test/prepare $(IMAGE_TEST) $(IMAGE_BINARY)
+	@ARCH=$(ARCH) IMAGE_TEST_DIR=$(IMAGE_TEST) .venv/bin/python -m pytest -x -q $(if $(CROSS),-k "without_settings or taken_sealed") images/test
 
 clean:
 	rm -rf .build .venv

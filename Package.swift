@@ -44,6 +44,94 @@ func module(
     ]
 }
 
+/// Thin shims over system libraries and CPU instructions.
+let shims: [Target] = [
+    .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CMalloc"),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
+]
+
+let modules: [[Target]] = [
+    module("KafkaProtocol", ["CChecksum", "CZstd", "CZlib", "CSnappy", "CLZ4", nioCore]),
+    module(
+        "KafkaListener", ["KafkaProtocol", nioCore, nioPosix, nioConcurrency, logging, deque],
+        tests: [nioEmbedded]),
+    module("GroupCoordination", ["KafkaProtocol", "KafkaListener", nioCore]),
+    module("GNSS", [nioCore]),
+    module(
+        "WriteAheadLog",
+        ["SmallFiles", "Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque]),
+    module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore]),
+    module("SmallFiles", [], exclude: []),
+    module("Sealing", ["CCrypto", "CChecksum", nioCore]),
+    module("TransportTLS", ["SmallFiles", "CCrypto", nioCore, nioSSL], exclude: []),
+    module(
+        "ObjectStore",
+        [
+            "Sealing", "TransportTLS", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, nioSSL, httpClient,
+            logging,
+        ]),
+    module("SiteAuthority", ["CCrypto", nioCore]),
+    module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging]),
+    module(
+        "Uplink",
+        [
+            "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "TransportTLS", "KafkaProtocol",
+            "CZstd",
+            "CChecksum", nioCore, nioHTTP1,
+            httpClient, logging,
+        ], tests: ["Sealing"]),
+    module(
+        "Edge",
+        [
+            "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CChecksum", nioCore,
+            nioPosix, nioConcurrency, logging,
+        ],
+        tests: [nioEmbedded], exclude: ["README.md", "Intake/README.md"]),
+    module(
+        "Cloud",
+        [
+            "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
+            "Sealing", "SiteAuthority",
+            "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
+        ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"]),
+    module(
+        "Console", [hummingbird, hummingbirdCore, lifecycle, logging, nioCore, nioSSL], tests: nil, exclude: []),
+]
+
+let programs: [Target] = [
+    .executableTarget(
+        name: "Appliance",
+        dependencies: [
+            "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
+            "SiteAuthority", "SmallFiles", "TransportTLS",
+            "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto",
+            "CMalloc",
+            "CUring", "CZstd",
+            argumentParser, configuration, lifecycle, unixSignals,
+            logging,
+            httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, yams, systemPackage,
+        ],
+        swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "wal-bench", dependencies: ["WriteAheadLog", "Sealing", "KafkaProtocol", nioCore],
+        path: "bench/wal",
+        swiftSettings: swiftSettings),
+    .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "Uplink"], swiftSettings: swiftSettings),
+    .testTarget(
+        name: "Simulation",
+        dependencies: [
+            "WriteAheadLog", "Uplink", "SiteAuthority", "SharedObject", "ObjectStore", "Sealing", "Ledger", "Cloud",
+            "KafkaProtocol", nioCore, logging,
+        ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: swiftSettings),
+]
+
 let package = Package(
     name: "cairn",
     products: [
@@ -64,88 +152,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
-    targets: [
-        // Thin shims over system libraries and CPU instructions.
-        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
-        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-        .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
-        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-        .systemLibrary(name: "CMalloc"),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
-        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
-        .target(name: "CCrypto", linkerSettings: [.linkedLibrary("crypto")]),
-    ]
-        + module("KafkaProtocol", ["CChecksum", "CZstd", "CZlib", "CSnappy", "CLZ4", nioCore])
-        + module(
-            "KafkaListener", ["KafkaProtocol", nioCore, nioPosix, nioConcurrency, logging, deque],
-            tests: [nioEmbedded])
-        + module("GroupCoordination", ["KafkaProtocol", "KafkaListener", nioCore])
-        + module("GNSS", [nioCore])
-        + module(
-            "WriteAheadLog",
-            ["SmallFiles", "Sealing", "KafkaProtocol", "CChecksum", "CUring", "CSQLite", nioCore, logging, deque])
-        + module("SharedObject", ["KafkaProtocol", "CChecksum", nioCore])
-        + module("SmallFiles", [], exclude: [])
-        + module("Sealing", ["CCrypto", "CChecksum", nioCore])
-        + module("TransportTLS", ["SmallFiles", "CCrypto", nioCore, nioSSL], exclude: [])
-        + module(
-            "ObjectStore",
-            [
-                "Sealing", "TransportTLS", "CCrypto", "CChecksum", nioCore, nioPosix, nioHTTP1, nioSSL, httpClient,
-                logging,
-            ])
-        + module("SiteAuthority", ["CCrypto", nioCore])
-        + module("Ledger", ["KafkaProtocol", "CSQLite", "CChecksum", nioCore, logging])
-        + module(
-            "Uplink",
-            [
-                "WriteAheadLog", "SharedObject", "ObjectStore", "SiteAuthority", "TransportTLS", "KafkaProtocol",
-                "CZstd",
-                "CChecksum", nioCore, nioHTTP1,
-                httpClient, logging,
-            ], tests: ["Sealing"])
-        + module(
-            "Edge",
-            [
-                "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CChecksum", nioCore,
-                nioPosix, nioConcurrency, logging,
-            ],
-            tests: [nioEmbedded], exclude: ["README.md", "Intake/README.md"])
-        + module(
-            "Cloud",
-            [
-                "KafkaProtocol", "KafkaListener", "GroupCoordination", "Ledger", "SharedObject", "ObjectStore",
-                "Sealing", "SiteAuthority",
-                "WriteAheadLog", nioCore, nioPosix, nioConcurrency, logging, deque,
-            ], tests: [nioEmbedded], exclude: ["README.md", "Housekeeping/README.md"])
-        + module(
-            "Console", [hummingbird, hummingbirdCore, lifecycle, logging, nioCore, nioSSL], tests: nil, exclude: [])
-        + [
-            .executableTarget(
-                name: "Appliance",
-                dependencies: [
-                    "Edge", "Uplink", "Cloud", "Console", "Ledger", "SharedObject", "ObjectStore", "Sealing",
-                    "SiteAuthority", "SmallFiles", "TransportTLS",
-                    "WriteAheadLog", "KafkaProtocol", "KafkaListener", "GroupCoordination", "GNSS", "CCrypto",
-                    "CMalloc",
-                    "CUring", "CZstd",
-                    argumentParser, configuration, lifecycle, unixSignals,
-                    logging,
-                    httpClient, nioCore, nioPosix, nioHTTP1, nioSSL, yams, systemPackage,
-                ],
-                swiftSettings: swiftSettings),
-            .executableTarget(
-                name: "wal-bench", dependencies: ["WriteAheadLog", "Sealing", "KafkaProtocol", nioCore],
-                path: "bench/wal",
-                swiftSettings: swiftSettings),
-            .testTarget(name: "ApplianceTests", dependencies: ["Appliance", "Uplink"], swiftSettings: swiftSettings),
-            .testTarget(
-                name: "Simulation",
-                dependencies: [
-                    "WriteAheadLog", "Uplink", "SiteAuthority", "SharedObject", "ObjectStore", "Sealing", "Ledger",
-                    "Cloud",
-                    "KafkaProtocol", nioCore, logging,
-                ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: swiftSettings),
-        ]
+    targets: shims + modules.flatMap { $0 } + programs
 )

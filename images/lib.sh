@@ -57,6 +57,19 @@ debian_archive() {
     apt-get indextargets --format '$(CREATED_BY)|$(LABEL)|$(REPO_URI)' | sed -n "s/^Packages|$1|//p" | head -n 1
 }
 
+# own_apt DIRECTORY ARCH SUITE: sets `apt`, a command with an index of its own in DIRECTORY and no installed packages, so that packages
+# of any architecture and suite can be downloaded, to DIRECTORY/archives.
+own_apt() {
+    mkdir -p "$1"/{etc/preferences.d,lists/partial,archives/partial}
+    debian_sources "$3" >"$1/etc/sources.list"
+    # What is always moving has neither updates nor a security archive, and may be older than its signature allows.
+    [ "$3" != sid ] || sed -i 2,\$d "$1/etc/sources.list"
+    apt=(apt-get -q -y -o "Dir::Etc=$1/etc" -o Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d -o "Dir::State=$1" -o Dir::State::status=/dev/null
+        -o "Dir::Cache=$1" -o "APT::Architecture=$2" -o "APT::Architectures=$2" -o APT::Install-Recommends=false
+        -o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3)
+    [ -n "$(find "$1/lists" -name '*Packages*' -mmin -600 -print -quit)" ] || "${apt[@]}" update >&2
+}
+
 # packages_of ARCH: names from `packages`, and those of SSH and FIRMWARE if asked for.
 packages_of() {
     awk -v arch="$1" '!/^#/ && NF && (NF == 1 || $2 == arch) { print $1 }' "$images/packages"

@@ -14,7 +14,8 @@ SUITES = os.environ.get("SUITES", "bookworm trixie").split()
 
 
 def package_file():
-    found = sorted((ROOT / ".build").glob("cairn_*.deb"))
+    architecture = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+    found = sorted((ROOT / ".build").glob(f"cairn_*_{architecture}.deb"))
     assert len(found) == 1, "make deb comes first"
     return found[0]
 

@@ -21,6 +21,18 @@ SITECFG_AT = 65 * MIB
 BOOT_SECONDS = int(os.environ.get("IMAGE_TEST_BOOT_SECONDS", "420"))
 
 
+# The machine that the image is for.
+ARCH = os.environ.get("ARCH") or subprocess.run(
+    ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+BOARDS = {
+    "amd64": ("qemu-system-x86_64", "q35", "Nehalem", r"\b(svm|vmx)\b",
+              "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    "arm64": ("qemu-system-aarch64", "virt", "cortex-a72", None,
+              "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+}
+QEMU, BOARD, PROCESSOR, CAN_VIRTUALISE, FIRMWARE, FIRMWARE_VARIABLES = BOARDS[ARCH]
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -29,9 +41,9 @@ def free_port():
 
 def accelerator():
     flags = Path("/proc/cpuinfo").read_text()
-    if re.search(r"\b(svm|vmx)\b", flags) and os.access("/dev/kvm", os.W_OK):
+    if CAN_VIRTUALISE and re.search(CAN_VIRTUALISE, flags) and os.access("/dev/kvm", os.W_OK):
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"]
+    return ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", PROCESSOR]
 
 
 class Machine:
@@ -43,7 +55,7 @@ class Machine:
         subprocess.run(["cp", "--sparse=always", image, self.disk], check=True)
         os.truncate(self.disk, disk_gib << 30)
         self.firmware = self.directory / "vars.fd"
-        shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", self.firmware)
+        shutil.copy(FIRMWARE_VARIABLES, self.firmware)
         self.serial = self.directory / "serial.log"
         self.serial.touch()
         self.ports = {port: free_port() for port in (9645, 9092, 2101)}
@@ -63,8 +75,8 @@ class Machine:
         self._until(nbd.exists, "nbdkit", 20)
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
         self.qemu = subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "q35", *accelerator(), "-smp", "2", "-m", "1024", "-display", "none", "-nodefaults",
-             "-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+            [QEMU, "-M", BOARD, *accelerator(), "-smp", "2", "-m", "1024", "-display", "none", "-nodefaults",
+             "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
              "-drive", f"if=pflash,format=raw,file={self.firmware}",
              "-drive", f"if=virtio,format=raw,cache=writeback,file=nbd:unix:{nbd}",
              "-chardev", f"file,id=serial,append=on,path={self.serial}", "-serial", "chardev:serial",

@@ -46,9 +46,10 @@ extension LedgerState {
         guard run.transaction != .none, let producerID = run.stamps.first?.producerID,
             let id = transactions.idByProducer[producerID]
         else { return }
+        let place = TopicPartition(topicID: run.topicID, partition: run.partition)
         transactions.update(id) { state in
             state.begin(nowMs: nowMs)
-            state.partitions.insert(TopicPartition(topicID: run.topicID, partition: run.partition))
+            state.partitions.insert(place)
         }
     }
 
