@@ -188,8 +188,9 @@ def test_a_box_without_settings_starts_and_says_so(site, tmp_path):
     site.box.put(wrong, "wrong.yaml")
     site.box.start().ready()
     site.wait_good()
+    interop.wait_until(lambda: "NOT PROVISIONED" in (site.box.http("/") or (0, ""))[1], "the page says what is missing", 120)
     status, page = site.box.http("/")
-    assert status == 503 and "NOT PROVISIONED" in page and "store.urll: no such setting" in page
+    assert status == 503 and "store.urll: no such setting" in page
     assert "NOT PROVISIONED" in site.box.console()
     assert site.box.sh("systemctl --failed --no-legend --plain") == ""
     # The data partition took the disk; the root cannot be written; no shell, no login, one open port.
@@ -211,7 +212,7 @@ def test_settings_on_the_partition_are_taken_sealed_and_wiped(site):
     site.wait_accepting()
     site.wait_good()
     first = site.box.sh("cat /etc/machine-id /run/cairn-site/machine")
-    assert site.box.sh("hostname") == SITE.lower()
+    site.box.wait_sh(f"test $(hostname) = {SITE.lower()}", 120)
     assert "{ 2101, 9092, 9645 }" in site.box.sh("nft list ruleset")
     leaks = site.box.sh(f"grep -rl -e '{SECRET}' -e '{key}' /var/lib /etc /run --exclude-dir=credentials", check=False)
     assert leaks == "", "settings lie open"
