@@ -200,7 +200,7 @@ class SeaweedFS(Process):
             except Exception as error:  # noqa: BLE001 - any failure means: not yet
                 return "BucketAlready" in str(error)
 
-        wait_until(ready, "SeaweedFS ready", 60)
+        wait_until(ready, "SeaweedFS ready", 120)
         return self
 
 
