@@ -141,7 +141,8 @@ extension LaneCore {
             }
             do throws(DiskError) {
                 try retire(segments[place])
-                segments.remove(at: place)
+                let dropped = segments.remove(at: place)
+                if place > 0 { segments[place - 1].cutLSN = min(segments[place - 1].cutLSN, dropped.firstLSN) }
                 freedCount += 1
             } catch {
                 note(error)
@@ -151,6 +152,19 @@ extension LaneCore {
         }
         finishFreeing()
         return isFreed
+    }
+
+    /// After a start: where segments were given up, those before them end as they did when their files were there. A write that
+    /// failed there may have left frames, which the LSNs of the next segment had declared dead.
+    mutating func cutBeforeDropped() {
+        for (place, next) in zip(segments.indices, segments.dropFirst())
+        where segments[place].sequence + 1 < next.sequence {
+            var cut = next.firstLSN
+            while let gap = state.gaps.gap(holding: cut - 1), gap.firstLSN > segments[place].firstLSN {
+                cut = gap.firstLSN
+            }
+            if cut < next.firstLSN { segments[place].cutLSN = cut }
+        }
     }
 
     // MARK: For the uplink

@@ -29,6 +29,7 @@ extension LaneCore {
         let known = knownDurable(segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) })
         replay(from: base, window, knownDurable: known, &report)
         joinUnreadable(&report)
+        cutBeforeDropped()
         findOldGaps(before: base, window, &report)
         report.gaps = state.gaps.unrecorded(report.gaps)
         bootEpoch = BootEpoch.following(bootEpochSeen, atLeast: bootEpoch)
