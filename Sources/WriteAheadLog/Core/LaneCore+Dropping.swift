@@ -50,7 +50,7 @@ extension LaneCore {
     private var droppable: Range<Int> {
         let isOpen = !state.uploads.open.isEmpty
         let planned = isOpen ? state.uploads.plannedThrough : state.uploadedThrough
-        guard isIdle, unsettled == nil, segments.count > 1 else { return 0..<0 }
+        guard isIdle, unsettled == nil, !needsCheckpoint, segments.count > 1 else { return 0..<0 }
         let last = segments.count - 1
         let first = (0..<last).first { place in
             // Without an open plan the uploaded part of a segment may go with the rest of it.
@@ -127,7 +127,8 @@ extension LaneCore {
     /// the disk still refuses.
     @discardableResult
     mutating func freeDropped() -> Bool {
-        guard unsettled == nil, isIdle, !state.gaps.pending.isEmpty || !state.gaps.settled.isEmpty else { return true }
+        guard unsettled == nil, !needsCheckpoint, isIdle, !state.gaps.pending.isEmpty || !state.gaps.settled.isEmpty
+        else { return true }
         var isFreed = true
         var place = 0
         while place + 1 < segments.count {
