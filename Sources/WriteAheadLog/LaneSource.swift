@@ -86,13 +86,19 @@ public struct UploadState: Sendable, Equatable {
     public var uploadedThrough: UInt64 = 0
     /// Planned, not yet recorded as uploaded; by ascending sequence. To be repeated exactly as they are.
     public var openPlans: [UploadPlan] = []
+    /// Last LSN of the newest plan where that is uploaded and one before it is open, as after the loss of a record; else 0.
+    public var uploadedAheadThrough: UInt64 = 0
 
-    public init(nextSequence: UInt64 = 1, uploadedThrough: UInt64 = 0, openPlans: [UploadPlan] = []) {
+    public init(
+        nextSequence: UInt64 = 1, uploadedThrough: UInt64 = 0, openPlans: [UploadPlan] = [],
+        uploadedAheadThrough: UInt64 = 0
+    ) {
         self.nextSequence = nextSequence
         self.uploadedThrough = uploadedThrough
         self.openPlans = openPlans
+        self.uploadedAheadThrough = uploadedAheadThrough
     }
 
     /// First LSN no plan covers yet; the next plan starts here.
-    public var nextPlanLSN: UInt64 { (openPlans.last?.lastLSN ?? uploadedThrough) + 1 }
+    public var nextPlanLSN: UInt64 { max(openPlans.last?.lastLSN ?? uploadedThrough, uploadedAheadThrough) + 1 }
 }

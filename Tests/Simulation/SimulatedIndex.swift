@@ -13,7 +13,7 @@ struct SimulatedIndex {
 
     /// Everything durable is indexed now.
     mutating func follow(_ lane: SimulatedLane) {
-        lane.inspect { core in
+        lane.look { core in
             let view = core.view
             through = core.durableLSN
             names = core.state.durable.partitions.rows.map(\.name)

@@ -44,6 +44,16 @@ final class SimulatedLane: LaneSource {
         try core.withLock { core in try body(core) }
     }
 
+    /// The simulation looks itself: it reads all that is there, and takes no fault from those who are to meet it.
+    func look<T: Sendable>(_ body: (LaneCore<SimulatedDisk>) throws -> T) rethrows -> T {
+        try inspect { core in
+            let reads = core.disk.faults.failingReads
+            core.disk.faults.failingReads = 0
+            defer { core.disk.faults.failingReads = reads }
+            return try body(core)
+        }
+    }
+
     /// Commits the entries; with a `cut` as the writer does under load, those from there on being staged while the ones
     /// before are written.
     func commit(_ entries: [LogEntry], cut: Int?) -> [AppendOutcome] {

@@ -45,7 +45,7 @@ struct SimulatedRot {
     mutating func strike(
         _ lane: SimulatedLane, _ disk: SimulatedDisk, using random: inout SeededRandom
     ) -> Hit? {
-        let (spots, segments) = lane.inspect { (Self.layout($0), $0.segments.map(\.sequence)) }
+        let (spots, segments) = lane.look { (Self.layout($0), $0.segments.map(\.sequence)) }
         let last = spots.last.map { Group(segment: $0.segment, offset: $0.group) }
         var hit: Hit?
         switch Int.random(in: 0..<100, using: &random) {

@@ -201,6 +201,46 @@ struct CorruptionTests {
         #expect(told == ["rare \(lost.baseOffset)...\(lost.baseOffset)"])
     }
 
+    @Test(
+        "the newest checkpoint is damaged: the segment with the older one stays until there is another",
+        arguments: 0..<3)
+    func olderCheckpointIsKept(step: Int) throws {
+        func open(_ seed: UInt64) throws -> LaneCore<SimulatedDisk> {
+            try Make.core(disk, seed: seed) { $0.quotaBytes = (step == 0 ? 2 : 16) * $0.segmentSizeBytes }.core
+        }
+        var core = try open(1)
+        #expect(core.commit([Make.entry("rare", producerID: 7, sequence: 0)])[0].offset == 0)
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 2))
+        core.mustRotate = true
+        let first = core.segments[0].sequence
+        _ = core.commit([Make.entry("gnss")])
+        spoilCheckpoint(try #require(core.segments.last).sequence)
+        disk.restartProcess()
+        core = try open(2)
+        switch step {
+        case 0:
+            // An upload that frees the first segment. The lane is full without that.
+            try core.recordUploaded(sequence: 1, lastLSN: 2)
+            let through = core.durableLSN
+            try core.recordPlan(UploadPlan(sequence: 2, firstLSN: 3, lastLSN: through))
+            try core.recordUploaded(sequence: 2, lastLSN: through)
+            #expect(core.segments[0].sequence > first)
+            #expect(core.commit([Make.entry("gnss")])[0].offset == 1)
+        case 1:
+            // The disk refuses at first.
+            disk.faults.failingCreates = 2
+            _ = core.commit([Make.entry("gnss")])
+            #expect(core.segments[0].sequence == first)
+            disk.faults.failingCreates = 0
+            #expect(core.commit([Make.entry("gnss")])[0].offset == 1)
+        default: #expect(core.commit([Make.entry("gnss")])[0].offset == 1)
+        }
+        disk.restartProcess()
+        core = try open(3)
+        #expect(core.commit([Make.entry("rare", producerID: 7, sequence: 0)]) == [.duplicate(baseOffset: 0)])
+        #expect(core.commit([Make.entry("rare", producerID: 7, sequence: 1)])[0].offset == 1)
+    }
+
     @Test("a missing segment is a gap; service goes on")
     func missingSegment() throws {
         var (core, _) = try Make.core(disk)

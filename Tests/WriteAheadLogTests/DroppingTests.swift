@@ -90,6 +90,49 @@ struct DroppingTests {
         #expect(core.state.gaps.totals[.quotaBytes] == gaps[0].totals)
     }
 
+    @Test(
+        "what a failed write left stays dead when the segment after it is given up, in this process and the next",
+        arguments: [false, true])
+    func failedWriteStaysDead(isRotten: Bool) throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try core(disk)
+        try fill(&core, count: 10)
+        let plan = UploadPlan(sequence: 1, firstLSN: 1, lastLSN: core.durableLSN)
+        try core.recordPlan(plan)
+        let (durable, tail) = (core.durableLSN, core.tailBytes)
+        disk.faults.failingSyncs = 9
+        let refused = core.commit((0..<3).map { _ in Make.entry(bytes: 9000, text: "refused") })
+        #expect(refused.allSatisfy { $0.rejection != nil })
+        disk.faults.failingSyncs = 0
+        // Some of it is on the disk, or all.
+        if isRotten { disk.corrupt(SegmentName.live(core.segments[0].sequence), at: tail + 12_000) { $0 ^= 1 } }
+        try fill(&core, count: 300)
+        #expect(core.segments[0].sequence + 1 < core.segments[1].sequence)
+        try expectEnd(core, through: durable)
+        let report: RecoveryReport
+        (core, report) = try self.core(disk, seed: 2)
+        #expect(report.isClean, "\(report)")
+        try expectEnd(core, through: durable)
+        try account(core, records: 930)
+    }
+
+    /// The oldest segment holds frames through `lsn`, none behind, and nothing in it is damaged.
+    private func expectEnd(_ core: LaneCore<SimulatedDisk>, through lsn: UInt64) throws {
+        let view = core.view
+        var scan = SegmentScan(
+            window: ScanWindow(disk: core.disk), segment: view.segments[0], endBytes: view.segments[0].sizeBytes,
+            expectedLSN: view.segments[0].firstLSN, limitLSN: view.limitLSN(of: 0))
+        var last: UInt64 = 0
+        while let item = try scan.next() {
+            guard case .frame(let frame) = item else { continue }
+            last = frame.header.lsn
+        }
+        #expect(last == lsn)
+        let check = SegmentCheck(
+            disk: core.disk, segment: view.segments[0], limitLSN: view.limitLSN(of: 0), hasNeighbour: false)
+        #expect(try check.run { _ in true }?.isClean == true)
+    }
+
     @Test("a planned gap does not change when more is dropped behind it")
     func plannedGapIsFixed() throws {
         let disk = SimulatedDisk()

@@ -52,6 +52,8 @@ struct UploadTests {
         try core.recordUploaded(sequence: 2, lastLSN: 4)
         #expect(core.uploadState.uploadedThrough == 0)
         (core, _) = try Make.core(disk, seed: 2)
+        // An uplink that starts here does the first again, and goes on behind the second.
+        #expect(core.uploadState.openPlans.map(\.sequence) == [1] && core.uploadState.nextPlanLSN == 5)
         try core.recordUploaded(sequence: 1, lastLSN: 2)
         #expect(core.uploadState == UploadState(nextSequence: 3, uploadedThrough: 4))
     }

@@ -50,7 +50,7 @@ extension LaneCore {
     private var droppable: Range<Int> {
         let isOpen = !state.uploads.open.isEmpty
         let planned = isOpen ? state.uploads.plannedThrough : state.uploadedThrough
-        guard isIdle, unsettled == nil, segments.count > 1 else { return 0..<0 }
+        guard isIdle, unsettled == nil, !needsCheckpoint, segments.count > 1 else { return 0..<0 }
         let last = segments.count - 1
         let first = (0..<last).first { place in
             // Without an open plan the uploaded part of a segment may go with the rest of it.
@@ -127,7 +127,8 @@ extension LaneCore {
     /// the disk still refuses.
     @discardableResult
     mutating func freeDropped() -> Bool {
-        guard unsettled == nil, isIdle, !state.gaps.pending.isEmpty || !state.gaps.settled.isEmpty else { return true }
+        guard unsettled == nil, !needsCheckpoint, isIdle, !state.gaps.pending.isEmpty || !state.gaps.settled.isEmpty
+        else { return true }
         var isFreed = true
         var place = 0
         while place + 1 < segments.count {
@@ -141,7 +142,8 @@ extension LaneCore {
             }
             do throws(DiskError) {
                 try retire(segments[place])
-                segments.remove(at: place)
+                let dropped = segments.remove(at: place)
+                if place > 0 { segments[place - 1].cutLSN = min(segments[place - 1].cutLSN, dropped.firstLSN) }
                 freedCount += 1
             } catch {
                 note(error)
@@ -151,6 +153,19 @@ extension LaneCore {
         }
         finishFreeing()
         return isFreed
+    }
+
+    /// After a start: where segments were given up, those before them end as they did when their files were there. A write that
+    /// failed there may have left frames, which the LSNs of the next segment had declared dead.
+    mutating func cutBeforeDropped() {
+        for (place, next) in zip(segments.indices, segments.dropFirst())
+        where segments[place].sequence + 1 < next.sequence {
+            var cut = next.firstLSN
+            while let gap = state.gaps.gap(holding: cut - 1), gap.firstLSN > segments[place].firstLSN {
+                cut = gap.firstLSN
+            }
+            if cut < next.firstLSN { segments[place].cutLSN = cut }
+        }
     }
 
     // MARK: For the uplink

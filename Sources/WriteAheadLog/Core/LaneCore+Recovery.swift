@@ -26,9 +26,11 @@ extension LaneCore {
         try findSegments(entries, unlocking, &report)
         takeSpares(entries, &report)
         let base = loadCheckpoint(&report)
+        needsCheckpoint = base + 1 < segments.count
         let known = knownDurable(segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) })
         replay(from: base, window, knownDurable: known, &report)
         joinUnreadable(&report)
+        cutBeforeDropped()
         findOldGaps(before: base, window, &report)
         report.gaps = state.gaps.unrecorded(report.gaps)
         bootEpoch = BootEpoch.following(bootEpochSeen, atLeast: bootEpoch)
@@ -236,7 +238,7 @@ extension LaneCore {
             $0.isReadable && $0.sizeBytes == configuration.segmentSizeBytes && $0.sequence + 1 == nextSegment
         }
         let isOld = bootEpoch - min(bootEpoch, segments.last?.bootEpoch ?? 0) > BootEpoch.segmentSpan
-        mustRotate = isUsual != true || report.hadReadErrors || isOld
+        mustRotate = isUsual != true || report.hadReadErrors || isOld || needsCheckpoint
         goOn()
         do throws(DiskError) { try settle() } catch { report.notes.append(error.description) }
     }

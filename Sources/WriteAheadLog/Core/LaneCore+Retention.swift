@@ -7,7 +7,7 @@ extension LaneCore {
 
     /// Everything in the oldest segment is uploaded, and it is not the newest.
     var canFreeOldest: Bool {
-        unsettled == nil && segments.count > 1 && segments[1].firstLSN - 1 <= state.uploadedThrough
+        unsettled == nil && !needsCheckpoint && segments.count > 1 && segments[1].firstLSN - 1 <= state.uploadedThrough
     }
 
     /// Frees the oldest segment if everything in it is uploaded; the bytes it took, or nil. `finishFreeing` must follow.

@@ -11,7 +11,12 @@ extension LaneCore {
 
     /// Makes sure the newest segment may be written and has room for a group of `groupBytes` of data.
     mutating func makeRoom(_ groupBytes: Int) -> Room {
-        do throws(DiskError) { try settle() } catch { return failed(error) }
+        do throws(DiskError) {
+            try settle()
+            try renewCheckpoint()
+        } catch {
+            return failed(error)
+        }
         if configuration.fullPolicy == .dropOldest { makeSpace(groupBytes) }
         let limit = (segments.last?.sizeBytes ?? 0) - configuration.controlReserveBytes
         if !mustRotate, !wantsRotation, tailBytes + groupBytes <= limit {
@@ -25,6 +30,16 @@ extension LaneCore {
             return .ready
         } catch {
             return error.isDiskFull && makeSpaceOnDisk(groupBytes) ? .ready : failed(error)
+        }
+    }
+
+    /// Before anything is freed for room, and above the quota if need be, which is then looked at. On a full disk room is worth more
+    /// than the older checkpoint.
+    private mutating func renewCheckpoint() throws(DiskError) {
+        guard needsCheckpoint else { return }
+        do throws(DiskError) { try rotate() } catch {
+            guard error.isDiskFull else { throw error }
+            needsCheckpoint = false
         }
     }
 
@@ -108,6 +123,7 @@ extension LaneCore {
         tailBytes = head.count
         state.nextLSN += 1
         mustRotate = false
+        needsCheckpoint = false
         wantsRotation = false
         isFailing = false
         freeUploaded()

@@ -41,6 +41,8 @@ public struct LaneCore<D: Disk> {
     /// The newest segment may be written, but data belongs into one that is sealed otherwise. Control frames go there when nothing else can be
     /// had: on a full disk they are what makes room.
     var wantsRotation = false
+    /// The checkpoint of the newest segment cannot be read: the state came from an older one, which stays until another is written.
+    var needsCheckpoint = false
     var nextSegment: UInt64 = 1
     /// Set from recovery until `settle()` has succeeded.
     var unsettled: UnsettledTail?

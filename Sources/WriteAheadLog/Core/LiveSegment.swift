@@ -21,6 +21,8 @@ struct LiveSegment<File: Sendable>: Sendable {
     var isReadable = true
     /// False when block 0 was lost, and a group inside told what it said.
     var hasHeader = true
+    /// Frames from this LSN on are dead: the segment that began with it was given up, and can no longer say so.
+    var cutLSN = UInt64.max
     /// When the next segment took over, by the monotonic clock.
     var closedAtNs: UInt64 = 0
     private(set) var marks: [Mark] = []
@@ -46,7 +48,10 @@ struct LogView<File: Sendable>: Sendable {
     var firstLSN: UInt64 { segments.first?.firstLSN ?? durableLSN + 1 }
 
     /// First LSN that is not in segment `place`.
-    func limitLSN(of place: Int) -> UInt64 {
+    func limitLSN(of place: Int) -> UInt64 { min(segments[place].cutLSN, followingLSN(of: place)) }
+
+    /// First LSN of the segment after `place`. Between the limit and it lies what was given up.
+    func followingLSN(of place: Int) -> UInt64 {
         place + 1 < segments.count ? segments[place + 1].firstLSN : durableLSN + 1
     }
 

@@ -214,13 +214,13 @@ final class LaneIndexer: Sendable {
             return
         }
         let segment = view.segments[place]
-        let end = min(upTo, view.limitLSN(of: place) - 1)
+        let end = min(upTo, view.followingLSN(of: place) - 1)
         let window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
         let mark = segment.mark(before: from)
         var scan = SegmentScan(
             window: window, segment: segment, from: mark.offsetBytes, endBytes: segment.endBytes, expectedLSN: mark.lsn,
-            limitLSN: end + 1)
+            limitLSN: min(end + 1, view.limitLSN(of: place)))
         var entries: [IndexEntry] = []
         let identity = (segment.sequence, segment.salt)
         while let item = try? scan.next() {

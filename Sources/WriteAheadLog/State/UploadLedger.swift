@@ -30,7 +30,8 @@ struct UploadLedger: Sendable, Equatable {
     var state: UploadState {
         UploadState(
             nextSequence: nextSequence, uploadedThrough: uploadedThrough,
-            openPlans: open.filter { !$0.isUploaded }.map(\.plan))
+            openPlans: open.filter { !$0.isUploaded }.map(\.plan),
+            uploadedAheadThrough: open.last.map { $0.isUploaded ? $0.plan.lastLSN : 0 } ?? 0)
     }
 
     /// Up to here every LSN is uploaded or in an open plan.
