@@ -23,7 +23,7 @@ help:
 	@echo "make bench          figures of docs/performance.md"
 	@echo "make bench-cloud    those of the cloud node alone; ARGS=\"--quick --only ack\", PEER=host:port"
 	@echo "make image          a bootable image of the gateway (images/README.md); ARGS=\"--ssh KEYS\""
-	@echo "make test-image     boots it in a virtual machine: provisioning, power cuts, updates; needs no KVM, takes half an hour"
+	@echo "make test-image     boots it in a virtual machine: provisioning, power cuts, updates; needs no KVM, takes up to an hour"
 
 run: build
 	@exec $(BINARY) up --data-dir $(DATA) $(if $(REPLAY),--replay $(REPLAY),--simulate) $(ARGS)

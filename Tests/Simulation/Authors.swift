@@ -22,7 +22,7 @@ final class Authors: Sendable {
 }
 
 /// The store as one log sees it.
-struct AuthoredStore: ObjectStore {
+struct AuthoredStore: PutWatchingStore {
     let base: any ObjectStore
     let authors: Authors
     let branch: Int
@@ -30,19 +30,5 @@ struct AuthoredStore: ObjectStore {
     func put(_ key: String, _ body: ByteBuffer, ifAbsent: Bool) async throws(ObjectStoreError) -> PutResult {
         authors.note(key, body, branch: branch)
         return try await base.put(key, body, ifAbsent: ifAbsent)
-    }
-
-    func get(_ key: String, range: Range<Int>?) async throws(ObjectStoreError) -> ByteBuffer {
-        try await base.get(key, range: range)
-    }
-
-    func head(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? { try await base.head(key) }
-
-    func list(prefix: String, startAfter: String?, limit: Int) async throws(ObjectStoreError) -> ListPage {
-        try await base.list(prefix: prefix, startAfter: startAfter, limit: limit)
-    }
-
-    func delete(_ keys: [String]) async throws(ObjectStoreError) -> [String: ObjectStoreError] {
-        try await base.delete(keys)
     }
 }

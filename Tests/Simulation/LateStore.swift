@@ -3,14 +3,14 @@ import ObjectStore
 import Synchronization
 
 /// A store that some PUTs reach only later, after their sender has given up on them, or died.
-final class LateStore: ObjectStore {
+final class LateStore: PutWatchingStore {
     private struct Late {
         var key: String
         var body: ByteBuffer
         var ifAbsent: Bool
     }
 
-    private let base: any ObjectStore
+    let base: any ObjectStore
     private let random: SharedRandom
     private let late = Mutex((perMille: 0, puts: [Late]()))
 
@@ -40,7 +40,14 @@ final class LateStore: ObjectStore {
         }
         return try await base.put(key, body, ifAbsent: ifAbsent)
     }
+}
 
+/// A store before another one that has its own way only with PUTs.
+protocol PutWatchingStore: ObjectStore {
+    var base: any ObjectStore { get }
+}
+
+extension PutWatchingStore {
     func get(_ key: String, range: Range<Int>?) async throws(ObjectStoreError) -> ByteBuffer {
         try await base.get(key, range: range)
     }

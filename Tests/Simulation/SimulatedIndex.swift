@@ -19,15 +19,9 @@ struct SimulatedIndex {
             names = core.state.durable.partitions.rows.map(\.name)
             uploads = core.uploadState
             last = view.segments.last { $0.isReadable && $0.firstLSN <= through }.map { ($0.sequence, $0.salt) }
-            for place in view.segments.indices where view.segments[place].isReadable {
-                let segment = view.segments[place]
-                var scan = SegmentScan(
-                    window: ScanWindow(disk: core.disk), segment: segment, endBytes: segment.endBytes,
-                    expectedLSN: segment.firstLSN, limitLSN: view.limitLSN(of: place))
-                while let item = try? scan.next() {
-                    guard case .frame(let frame) = item, frame.header.kind == .batch else { continue }
-                    note(frame.header, at: frame.offset, of: segment.sequence, frame.topic)
-                }
+            core.eachFrame { segment, frame in
+                guard frame.header.kind == .batch else { return }
+                note(frame.header, at: frame.offset, of: segment.sequence, frame.topic)
             }
         }
     }

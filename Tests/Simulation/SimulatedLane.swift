@@ -104,3 +104,19 @@ final class SimulatedLane: LaneSource {
 
     func addDurableListener(_ listener: @escaping @Sendable (UInt64) -> Void) {}
 }
+
+extension LaneCore<SimulatedDisk> {
+    /// Every frame that can be read, with its segment, in the order of the log.
+    func eachFrame(_ body: (LiveSegment<SimulatedDisk.File>, SegmentScan<SimulatedDisk>.Frame) -> Void) {
+        let view = view
+        for place in view.segments.indices where view.segments[place].isReadable {
+            let segment = view.segments[place]
+            var scan = SegmentScan(
+                window: ScanWindow(disk: disk), segment: segment, endBytes: segment.endBytes,
+                expectedLSN: segment.firstLSN, limitLSN: view.limitLSN(of: place))
+            while let item = try? scan.next() {
+                if case .frame(let frame) = item { body(segment, frame) }
+            }
+        }
+    }
+}

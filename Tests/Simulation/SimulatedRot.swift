@@ -64,27 +64,19 @@ struct SimulatedRot {
     }
 
     private static func layout(_ core: LaneCore<SimulatedDisk>) -> [Spot] {
-        let view = core.view
         var spots: [Spot] = []
-        for place in view.segments.indices where view.segments[place].isReadable {
-            let segment = view.segments[place]
-            var scan = SegmentScan(
-                window: ScanWindow(disk: core.disk), segment: segment, endBytes: segment.endBytes,
-                expectedLSN: segment.firstLSN, limitLSN: view.limitLSN(of: place))
-            while let item = try? scan.next() {
-                guard case .frame(let frame) = item else { continue }
-                let header = frame.header
-                let isBatch = header.kind == .batch
-                var payload = frame.payload
-                spots.append(
-                    Spot(
-                        segment: segment.sequence, isSealed: segment.keys != nil, group: frame.groupOffset,
-                        offset: frame.offset, end: frame.offset + header.frameBytes, lsn: header.lsn,
-                        place: isBatch ? Oracle.Place(topic: frame.topic, partition: header.partition) : nil,
-                        offsets: isBatch
-                            ? header.baseOffset..<header.baseOffset + Int64(header.recordCount) : 0..<0,
-                        gap: header.kind == .gap ? GapRecord(reading: &payload) : nil))
-            }
+        core.eachFrame { segment, frame in
+            let header = frame.header
+            let isBatch = header.kind == .batch
+            var payload = frame.payload
+            spots.append(
+                Spot(
+                    segment: segment.sequence, isSealed: segment.keys != nil, group: frame.groupOffset,
+                    offset: frame.offset, end: frame.offset + header.frameBytes, lsn: header.lsn,
+                    place: isBatch ? Oracle.Place(topic: frame.topic, partition: header.partition) : nil,
+                    offsets: isBatch
+                        ? header.baseOffset..<header.baseOffset + Int64(header.recordCount) : 0..<0,
+                    gap: header.kind == .gap ? GapRecord(reading: &payload) : nil))
         }
         return spots
     }

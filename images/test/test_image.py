@@ -134,6 +134,10 @@ lanes:
     def build(self):
         return self.box.sh("sed -n s/^BUILD=//p /etc/cairn-image")
 
+    def slot(self):
+        """The one that runs."""
+        return self.box.sh(r"sed -n 's/.*rauc\.slot=\([AB]\).*/\1/p' /proc/cmdline")
+
     def start_accepting(self):
         """Switches on, and waits until terminals are taken; the slot may be either one."""
         before = time.monotonic()
@@ -208,8 +212,7 @@ def test_settings_on_the_partition_are_taken_sealed_and_wiped(site):
     bundle = site.bundle()
     key = next(line.split('"')[1] for line in bundle.read_text().splitlines() if "site-key" in line)
     site.box.put(bundle, bundle.name)
-    site.box.start().ready()
-    site.wait_accepting()
+    site.start_accepting()
     site.wait_good()
     first = site.box.sh("cat /etc/machine-id /run/cairn-site/machine")
     site.box.wait_sh(f"test $(hostname) = {SITE.lower()}", 120)
@@ -230,8 +233,7 @@ def test_acknowledged_records_survive_a_power_cut(site, tmp_path):
     # As if the power had gone before, between overwriting the settings and deleting them.
     (tmp_path / "wiped").write_bytes(bytes(2000))
     site.box.put(tmp_path / "wiped", f"{SITE}.yaml")
-    site.box.start().ready()
-    site.wait_accepting()
+    site.start_accepting()
     assert site.box.sh("cat /etc/machine-id /run/cairn-site/machine") == site.identity, "another identity after a restart"
     before = len(site.acknowledged)
     producer = site.produce(20_000)
@@ -259,8 +261,7 @@ def test_power_cut_while_an_update_is_written(site):
     site.box.sh(f"systemd-run --unit=halfway /usr/lib/cairn/install-update {path}")
     site.box.wait_sh("head -c 4 /dev/disk/by-partlabel/root-b | grep -q hsqs")
     site.box.cut_power()
-    site.box.start().ready()
-    site.wait_accepting()
+    site.start_accepting()
     assert site.build() == "test-1"
     site.wait_good()
     site.send()
@@ -324,7 +325,7 @@ def test_when_no_slot_is_confirmed_the_last_good_one_is_tried_for_ever(site):
     if site.box.qemu is None:
         site.start_accepting()
         site.wait_good()
-    slot = site.box.sh(r"sed -n 's/.*rauc\.slot=\([AB]\).*/\1/p' /proc/cmdline")
+    slot = site.slot()
     other = "B" if slot == "A" else "A"
     site.box.sh(f"grub-editenv /efi/EFI/cairn/grubenv set {slot}_TRY=9 {other}_OK=0 && sync -f /efi")
     before = len(site.box.console())
@@ -335,7 +336,7 @@ def test_when_no_slot_is_confirmed_the_last_good_one_is_tried_for_ever(site):
     site.box.ready()
     site.wait_good()
     assert site.environment()[f"{slot}_TRY"] == "0" and site.environment()["AGAIN"] == "0"
-    assert site.box.sh(r"sed -n 's/.*rauc\.slot=\([AB]\).*/\1/p' /proc/cmdline") == slot
+    assert site.slot() == slot
 
 
 def test_power_cuts_whatever_it_does(site):
