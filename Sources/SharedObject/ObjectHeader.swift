@@ -8,7 +8,7 @@ public enum ObjectKind: UInt8, Sendable, Hashable {
 
 /// What an object says about itself. It stands at the start of the object and once more in the footer.
 ///
-/// - Shape: a site object fills `site`, `incarnation`, `lane` and the LSN range and leaves `nodeID` empty and `epoch` 0;
+/// - Shape: a site object fills `site`, `incarnation`, `lane` and the LSN range, leaves `nodeID` empty, and has its author in `epoch`;
 ///   a cloud object fills `nodeID` and `epoch` and leaves the others empty or 0.
 /// - Units: `createdMs` is milliseconds since 1970-01-01 UTC. A gateway derives it from its data (the wall time of the
 ///   last batch), so that an object built again after a crash has the same bytes. 0 means unknown.
@@ -41,13 +41,15 @@ public struct ObjectHeader: Sendable, Hashable {
         self.createdMs = createdMs
     }
 
-    /// The header of a gateway's object: LSNs `firstLSN` through `lastLSN` of one lane.
+    /// The header of a gateway's object: LSNs `firstLSN` through `lastLSN` of one lane. `author` is a random number of the start of
+    /// the gateway that planned it, 0 where that is not known.
     public static func site(
         _ site: String, incarnation: String, lane: String, sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64,
-        createdMs: Int64
+        createdMs: Int64, author: UInt64 = 0
     ) -> ObjectHeader {
         ObjectHeader(
-            kind: .site, site: site, incarnation: incarnation, lane: lane, sequence: sequence, firstLSN: firstLSN,
+            kind: .site, site: site, incarnation: incarnation, lane: lane, epoch: author, sequence: sequence,
+            firstLSN: firstLSN,
             lastLSN: lastLSN, createdMs: createdMs)
     }
 
@@ -62,6 +64,9 @@ public struct ObjectHeader: Sendable, Hashable {
     ) -> ObjectHeader {
         ObjectHeader(kind: .cloudWithOffsets, nodeID: nodeID, epoch: epoch, sequence: sequence, createdMs: createdMs)
     }
+
+    /// Of a site object: which start of which gateway planned it; 0 where that is not known.
+    public var author: UInt64 { kind == .site ? epoch : 0 }
 
     /// The key under which this object belongs, or nil if one of its names cannot be part of a key.
     public var key: String? {

@@ -113,7 +113,7 @@ public actor LaneUplink<C: Clock<Duration>> {
             identity: identity, lane: source.laneName, merger: BatchMerger(settings: settings.merge))
         start = components.clock.now
         let state = source.uploadState
-        upload = LaneUpload(settings: settings.upload, upload: state)
+        upload = LaneUpload(settings: settings.upload, upload: state, author: identity.author)
         announcing = LaneAnnounce(retry: settings.announceRetry)
         random = ClosureRandom(source: components.random)
         let counting = source as? any ByteCountingLaneSource

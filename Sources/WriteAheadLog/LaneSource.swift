@@ -36,12 +36,16 @@ public struct UploadPlan: Sendable, Equatable, Hashable {
     public var lastLSN: UInt64
     /// What is done about times that a doubtful clock gave; nil: nothing, they are right as far as anybody knows.
     public var clock: PlanClock?
+    /// A random number of the start of the gateway that made it, which its object bears too: where a disk was copied, the plans of
+    /// two gateways agree in all else. 0: not known, as of an older program's.
+    public var author: UInt64
 
-    public init(sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64, clock: PlanClock? = nil) {
+    public init(sequence: UInt64, firstLSN: UInt64, lastLSN: UInt64, clock: PlanClock? = nil, author: UInt64 = 0) {
         self.sequence = sequence
         self.firstLSN = firstLSN
         self.lastLSN = lastLSN
         self.clock = clock
+        self.author = author
     }
 }
 

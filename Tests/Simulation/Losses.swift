@@ -41,10 +41,18 @@ enum StoredRecords {
         bodies.reduce(into: []) { $0.formUnion(records(in: $1)) }
     }
 
-    private static func records(in body: ByteBuffer) -> Set<Oracle.Written> {
+    /// Who planned it; nil for what is no object.
+    static func author(of body: ByteBuffer) -> UInt64? { footer(of: body)?.header.author }
+
+    private static func footer(of body: ByteBuffer) -> ObjectFooter? {
         guard
             case .complete(let footer) = try? ObjectReader.footer(tail: body, objectSizeBytes: body.readableBytes)
-        else { return [] }
+        else { return nil }
+        return footer
+    }
+
+    private static func records(in body: ByteBuffer) -> Set<Oracle.Written> {
+        guard let footer = footer(of: body) else { return [] }
         var found: Set<Oracle.Written> = []
         for run in footer.runs {
             guard let bytes = body.getSlice(at: body.readerIndex + Int(run.position), length: Int(run.lengthBytes)),

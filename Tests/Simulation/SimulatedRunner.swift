@@ -50,7 +50,10 @@ final class SimulatedRunner: Sendable {
     var renewals: Int { state.withLock { $0.succession.renewals } }
 
     var identity: UplinkIdentity {
-        guard let identity = UplinkIdentity(site: SimulatedSite.site, eras: installation.eras) else {
+        guard
+            let identity = UplinkIdentity(
+                site: SimulatedSite.site, eras: installation.eras, author: session.author)
+        else {
             preconditionFailure("\(installation.incarnation) is not a name")
         }
         return identity

@@ -73,17 +73,17 @@ extension SimulatedSite {
         }
     }
 
-    /// Records of open plans, and the names that their objects have.
-    func planned() throws -> (records: Set<Oracle.Written>, keys: Set<String>) {
-        var found: (records: Set<Oracle.Written>, keys: Set<String>) = ([], [])
+    /// Records of open plans, and by the names that their objects have, who planned them.
+    func planned() throws -> (records: Set<Oracle.Written>, authors: [String: UInt64]) {
+        var found: (records: Set<Oracle.Written>, authors: [String: UInt64]) = ([], [:])
         for (place, lane) in lanes.enumerated() {
             for plan in lane.log.uploadState.openPlans {
                 found.records.formUnion(try records(of: place, from: plan.firstLSN, through: plan.lastLSN))
                 let name = runner.identity.place(lane: lane.configuration.name, sequence: plan.sequence)
-                found.keys.insert(
-                    ObjectKeys.site(
-                        site: Self.site, incarnation: name.incarnation, lane: lane.configuration.name,
-                        sequence: name.sequence))
+                let key = ObjectKeys.site(
+                    site: Self.site, incarnation: name.incarnation, lane: lane.configuration.name,
+                    sequence: name.sequence)
+                found.authors[key] = plan.author
             }
         }
         return found

@@ -61,10 +61,14 @@ extension SimulatedWorld {
         note("copied", "\(twice.count) on two disks")
     }
 
-    /// What an old disk has planned may have come into the store under another name since: the plan had been given up.
+    /// What an old disk has planned may have come into the store under another name since, as the plan had been given up, or under
+    /// the same one by another plan.
     private mutating func notePlansElsewhere(_ site: Int) throws {
-        let (records, keys) = try sites[site].planned()
-        let others = durableStore.contents.filter { !keys.contains($0.key) }.values
+        let (records, authors) = try sites[site].planned()
+        let others = durableStore.contents.filter { key, body in
+            guard let author = authors[key] else { return true }
+            return StoredRecords.author(of: body) != author
+        }.values
         losses.mayComeAgain(records.intersection(StoredRecords.all(in: Array(others) + lateStore.bodies)))
     }
 

@@ -88,7 +88,8 @@ final class UplinkRunner: Sendable {
         }
         self.announcer = announcer ?? http
         let uplink = try Self.makeUplink(
-            settings, gateway, opened.installation, store: store, announcer: self.announcer, pacer, box, logger)
+            settings, gateway, opened.installation, session, store: store, announcer: self.announcer, pacer, box, logger
+        )
         state = Mutex(State(succession: Succession(opened.installation), uplink: uplink))
         box.runner = self
     }
@@ -266,7 +267,7 @@ final class UplinkRunner: Sendable {
         box.runner = self
         guard
             let uplink = try? Self.makeUplink(
-                settings, gateway, installation, store: store, announcer: announcer, pacer, box, logger)
+                settings, gateway, installation, session, store: store, announcer: announcer, pacer, box, logger)
         else { preconditionFailure("incarnation \(installation.incarnation) cannot be part of a key") }
         state.withLock { state in
             state.succession.wentOn(as: installation)
@@ -279,10 +280,12 @@ final class UplinkRunner: Sendable {
     // MARK: Parts
 
     private static func makeUplink(
-        _ settings: EdgeSettings, _ gateway: EdgeGateway, _ installation: Installation, store: any ObjectStore,
+        _ settings: EdgeSettings, _ gateway: EdgeGateway, _ installation: Installation, _ session: SiteSession,
+        store: any ObjectStore,
         announcer: (any Announcer)?, _ pacer: UplinkPacer<ContinuousClock>, _ box: RunnerBox, _ logger: Logger
     ) throws -> Uplink<ContinuousClock> {
-        guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras) else {
+        guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras, author: session.author)
+        else {
             throw Binding.Failure(description: "site \(settings.site) cannot be part of an object key")
         }
         let lanes = gateway.lanes.enumerated().map { index, lane in

@@ -32,6 +32,9 @@ public final class SiteSession: Sendable {
         state = Mutex(State(incarnation: incarnation))
     }
 
+    /// The same as a number, for plans and objects; never 0.
+    public var author: UInt64 { max(1, UInt64(nonce.prefix(16), radix: 16) ?? 0) }
+
     public var incarnation: String { state.withLock { $0.incarnation } }
 
     /// From now on requests are made in this name.

@@ -62,7 +62,8 @@ extension LaneUpload {
         precondition(lastLSN >= nextPlanLSN, "gathered LSN \(lastLSN), asked from \(nextPlanLSN)")
         isBacklog = isFull
         lastGatheredAt = now
-        let plan = UploadPlan(sequence: nextSequence, firstLSN: nextPlanLSN, lastLSN: lastLSN, clock: clock)
+        let plan = UploadPlan(
+            sequence: nextSequence, firstLSN: nextPlanLSN, lastLSN: lastLSN, clock: clock, author: author)
         return begin(.planning(plan))
     }
 

@@ -62,6 +62,8 @@ public struct LaneUpload: Sendable {
 
     public internal(set) var settings: LaneUploadSettings
     var state = State.idle
+    /// Of the plans that it makes; ``UploadPlan/author``.
+    let author: UInt64
     var openPlans: ArraySlice<UploadPlan>
     var nextSequence: UInt64
     var nextPlanLSN: UInt64
@@ -82,8 +84,9 @@ public struct LaneUpload: Sendable {
     public internal(set) var sizing: ObjectSizing
 
     /// `upload` is what the log knows after a restart; open plans are repeated first.
-    public init(settings: LaneUploadSettings, upload: UploadState) {
+    public init(settings: LaneUploadSettings, upload: UploadState, author: UInt64 = 0) {
         self.settings = settings
+        self.author = author
         openPlans = upload.openPlans[...]
         nextSequence = max(upload.nextSequence, (upload.openPlans.last?.sequence).map { $0 + 1 } ?? 0)
         nextPlanLSN = upload.nextPlanLSN

@@ -8,21 +8,24 @@ public struct UplinkIdentity: Sendable, Equatable {
     /// Of the newest era: 32 hexadecimal digits, made once per installation, so that a cloned or rebuilt gateway never writes
     /// over its double's objects.
     public let incarnation: String
+    /// Of new plans: a random number of this start of the gateway, 0 for none.
+    public let author: UInt64
     private let eras: [Installation.Era]
 
     /// Nil if a name cannot be part of an object's key.
-    public init?(site: String, incarnation: String) {
-        self.init(site: site, eras: [Installation.Era(incarnation: incarnation)])
+    public init?(site: String, incarnation: String, author: UInt64 = 0) {
+        self.init(site: site, eras: [Installation.Era(incarnation: incarnation)], author: author)
     }
 
     /// The oldest era first.
-    public init?(site: String, eras: [Installation.Era]) {
+    public init?(site: String, eras: [Installation.Era], author: UInt64 = 0) {
         guard let last = eras.last, ObjectKeys.isName(site),
             eras.allSatisfy({ ObjectKeys.isIncarnation($0.incarnation) })
         else { return nil }
         self.site = site
         self.incarnation = last.incarnation
         self.eras = eras
+        self.author = author
     }
 
     /// The name of the object of a plan of the log: plans count on for ever, objects count from 1 in each era.
@@ -79,7 +82,8 @@ public struct SiteObjectBuilder: Sendable {
         let place = identity.place(lane: lane, sequence: plan.sequence)
         let header = ObjectHeader.site(
             identity.site, incarnation: place.incarnation, lane: lane, sequence: place.sequence,
-            firstLSN: plan.firstLSN, lastLSN: plan.lastLSN, createdMs: batches.last?.wallMs ?? 0)
+            firstLSN: plan.firstLSN, lastLSN: plan.lastLSN, createdMs: batches.last?.wallMs ?? 0,
+            author: plan.author)
         let gaps = gaps.map { ObjectGap($0, reaching: plan) }
         let logBytes = batches.reduce(0) { $0 + $1.batch.readableBytes }
         // Merging never grows a group, so the log's bytes and an index entry for each batch bound the object.
@@ -113,9 +117,11 @@ public struct SiteObjectBuilder: Sendable {
 }
 
 extension ObjectFooter {
-    /// Whether the object behind this footer holds what `planned` says: the same lane and range, and every record of it.
+    /// Whether the object behind this footer is the one that `planned` says: the same lane and range, and every record of it.
     ///
-    /// More is not foreign: the log may have lost some since. Nil means yes, else what differs.
+    /// Where both know their authors it must be made from the same plan, or be the same byte for byte: of a copied disk two
+    /// gateways may have taken as many records each at the same times. More is not foreign: the log may have lost some since.
+    /// Nil means yes, else what differs.
     func difference(from planned: ObjectFooter) -> String? {
         let (mine, theirs) = (planned.header, header)
         guard
@@ -125,14 +131,19 @@ extension ObjectFooter {
         guard theirs.firstLSN == mine.firstLSN, theirs.lastLSN == mine.lastLSN else {
             return "it holds LSN \(theirs.firstLSN) to \(theirs.lastLSN), not \(mine.firstLSN) to \(mine.lastLSN)"
         }
+        if theirs.author != 0, mine.author != 0, theirs.author != mine.author {
+            return runs == planned.runs && gaps == planned.gaps && !hasLoss
+                ? nil : "another start, perhaps of a copy of this disk, planned it"
+        }
         let stored = Dictionary(grouping: runs, by: \.topic)
-        // What could not be read when the object was built may be readable again; the cloud knows it as lost.
-        let hasLoss = gaps.contains { $0.reason == .unreadable }
         for run in planned.runs where !hasLoss && !(stored[run.topic] ?? []).contains(where: { $0.holds(run) }) {
             return "it lacks \(run.recordCount) records of \(run.topic)/\(run.partition) at \(run.firstLocalOffset)"
         }
         return nil
     }
+
+    /// What could not be read when the object was built may be readable again; the cloud knows it as lost.
+    private var hasLoss: Bool { gaps.contains { $0.reason == .unreadable } }
 }
 
 extension ObjectGap {

@@ -12,6 +12,8 @@ enum Checkpoint {
     static let openPlanBytes = 25
     /// Of each plan that knows of a clock, beside that.
     static let planClockBytes = 8 + PlanClock.payloadBytes
+    /// Of each author of open plans.
+    static let authorBytes = 16
 
     static func encode(_ state: LaneState) -> ByteBuffer {
         var out = ByteBuffer()
@@ -39,6 +41,7 @@ enum Checkpoint {
         }
         state.gaps.encode(into: &out)
         writeClocks(state.uploads, to: &out)
+        writeAuthors(state.uploads, to: &out)
         return out
     }
 
@@ -62,6 +65,7 @@ enum Checkpoint {
             state.gaps = gaps
         }
         readClocks(&bytes, into: &state.uploads)
+        readAuthors(&bytes, into: &state.uploads)
         return state
     }
 
@@ -112,6 +116,26 @@ enum Checkpoint {
                 let clock = PlanClock(reading: &bytes)
             else { return }
             uploads.set(clock, ofPlan: sequence)
+        }
+    }
+
+    /// Behind those: programs that know of clocks end there.
+    private static func writeAuthors(_ uploads: UploadLedger, to out: inout ByteBuffer) {
+        let rows = uploads.authors
+        out.writeInteger(UInt32(rows.count), endianness: .little)
+        for row in rows {
+            out.writeInteger(row.firstSequence, endianness: .little)
+            out.writeInteger(row.author, endianness: .little)
+        }
+    }
+
+    private static func readAuthors(_ bytes: inout ByteBuffer, into uploads: inout UploadLedger) {
+        let count = bytes.readInteger(endianness: .little, as: UInt32.self) ?? 0
+        for _ in 0..<count {
+            guard let sequence = bytes.readInteger(endianness: .little, as: UInt64.self),
+                let author = bytes.readInteger(endianness: .little, as: UInt64.self)
+            else { return }
+            uploads.set(author: author, fromPlan: sequence)
         }
     }
 
@@ -183,6 +207,7 @@ extension FrameHeader {
     /// The frame of a plan at `lsn`.
     init(_ plan: UploadPlan, lsn: UInt64) {
         self.init(kind: .plan, lsn: lsn, payloadBytes: UploadPlan.frameBytes)
+        author = plan.author
         guard let clock = plan.clock else { return }
         hasGatewayTimes = true
         baseOffset = Int64(bitPattern: clock.bootEpoch)
@@ -190,6 +215,15 @@ extension FrameHeader {
         clockQuality = ClockQuality.synchronized.rawValue
         wallMs = reading.wallMs
         monotonicNs = reading.monotonicNs
+    }
+
+    /// ``UploadPlan/author``, in fields that older programs write as zeros and do not read there.
+    var author: UInt64 {
+        get { UInt64(recordCount) << 32 | UInt64(UInt32(bitPattern: partition)) }
+        set {
+            recordCount = UInt32(newValue >> 32)
+            partition = Int32(bitPattern: UInt32(truncatingIfNeeded: newValue))
+        }
     }
 }
 

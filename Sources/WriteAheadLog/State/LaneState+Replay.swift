@@ -12,6 +12,7 @@ extension LaneState {
         case .plan:
             if var plan = UploadPlan(reading: frame.payload) {
                 plan.clock = PlanClock(frame.header)
+                plan.author = frame.header.author
                 uploads.apply(plan)
             }
         case .uploaded:

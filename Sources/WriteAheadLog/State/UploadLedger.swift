@@ -14,6 +14,8 @@ struct UploadLedger: Sendable, Equatable {
     static let openPlansMax = 1024
     /// Open plans that know of a clock: a checkpoint has room for so many.
     static let clockPlansMax = 32
+    /// A checkpoint tells of so many authors of open plans; nobody knows those of older plans then.
+    static let authorsMax = 32
 
     private(set) var nextSequence: UInt64 = 1
     private(set) var uploadedThrough: UInt64 = 0
@@ -73,6 +75,20 @@ struct UploadLedger: Sendable, Equatable {
     mutating func set(_ clock: PlanClock, ofPlan sequence: UInt64) {
         guard let place = open.firstIndex(where: { $0.plan.sequence == sequence }) else { return }
         open[place].plan.clock = clock
+    }
+
+    /// Who made the open plans: the first plan of each author in a row, the newest rows only.
+    var authors: ArraySlice<(firstSequence: UInt64, author: UInt64)> {
+        var rows: [(firstSequence: UInt64, author: UInt64)] = []
+        for plan in open.map(\.plan) where plan.author != rows.last?.author {
+            rows.append((plan.sequence, plan.author))
+        }
+        return rows.suffix(Self.authorsMax)
+    }
+
+    /// Of the open plans from `sequence` on.
+    mutating func set(author: UInt64, fromPlan sequence: UInt64) {
+        for place in open.indices where open[place].plan.sequence >= sequence { open[place].plan.author = author }
     }
 
     /// Applies a plan frame, checked or read back from disk.
