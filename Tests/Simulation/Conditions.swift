@@ -31,6 +31,13 @@ struct Conditions: Sendable {
     /// Of each disk.
     var capacityBytes: Int { capacitySegments.map { $0 * segmentSizeBytes } ?? .max }
 
+    /// One kind of bad disk in every life, or in none of them; anything else leaves them as drawn.
+    mutating func force(_ mishap: String) {
+        guard ["none", "set-back", "copies", "rot"].contains(mishap) else { return }
+        (isSetBack, isCopied) = (mishap == "set-back", mishap == "copies")
+        rotPerMille = mishap == "rot" ? max(rotPerMille, 20) : 0
+    }
+
     init(using random: inout SeededRandom) {
         let quotaSegments = [2, 3, 4, 16].randomElement(using: &random) ?? 16
         spareSegmentsMax = Int.random(in: 0...2, using: &random)

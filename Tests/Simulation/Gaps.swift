@@ -12,6 +12,8 @@ struct Gaps: CustomStringConvertible {
         var incarnation: String
         /// Said to be damaged, not given up.
         var isUnreadable: Bool
+        /// Neither batches nor bytes are told: what cannot be read is known by its offsets alone.
+        var isKnownByOffsets: Bool
         /// The logs that said so.
         var branches: Set<Int>
         /// As it was told.
@@ -55,7 +57,8 @@ struct Gaps: CustomStringConvertible {
                     item,
                     Item(
                         offsets: item.firstLocalOffset...item.lastLocalOffset, cloudOffset: item.cloudOffset,
-                        incarnation: incarnation, isUnreadable: reason == .unreadable, branches: branches,
+                        incarnation: incarnation, isUnreadable: reason == .unreadable,
+                        isKnownByOffsets: item.batchCount == 0 || item.sizeBytes == 0, branches: branches,
                         lsns: adopted.gap.firstLSN...adopted.gap.lastLSN), lane: lane)
             }
         }
@@ -68,10 +71,9 @@ struct Gaps: CustomStringConvertible {
     private mutating func take(_ item: SiteGapItem, _ gap: Item, lane: Int) throws {
         let place = Oracle.Place(topic: item.topic, partition: item.partition)
         let local = Oracle.Local(lane: lane, place: place)
-        // What cannot be read is known by its offsets alone.
-        guard item.recordCount == Int64(gap.offsets.count),
-            gap.isUnreadable || (item.batchCount > 0 && item.sizeBytes > 0)
-        else { throw SimulationFailure("\(local): a gap of \(gap.offsets) says \(item)") }
+        guard item.recordCount == Int64(gap.offsets.count) else {
+            throw SimulationFailure("\(local): a gap of \(gap.offsets) says \(item)")
+        }
         let others = items[local]?.filter { $0.incarnation == gap.incarnation } ?? []
         if let other = others.first(where: { $0.offsets.overlaps(gap.offsets) }) {
             // One hole, and a plan ends inside it: which of its LSNs held what nobody knows, so both objects tell of all.

@@ -9,7 +9,7 @@ struct Losses {
     /// How often more than once a record may be delivered: it was on two disks, or its plan is forgotten, and neither log knows
     /// that it is in an object.
     private(set) var again: [Oracle.Written: Int] = [:]
-    /// Records that are on two disks, of which each may say something else about them.
+    /// Records that are on two disks, or on one that has forgotten their plan and in the store: either may say something else of them.
     private(set) var onTwoDisks: Set<Oracle.Written> = []
     /// Offsets in damaged blocks, and the log that they were in.
     private var rotten: [(branch: Int, local: Oracle.Local, offsets: Set<Int64>)] = []

@@ -10,7 +10,7 @@ struct MishapTests {
         var tally: [String: Int] = [:]
         for seed in Self.seeds {
             var world = try await SimulatedWorld(seed: seed) { conditions in
-                (conditions.isSetBack, conditions.isCopied, conditions.rotPerMille) = (false, false, 0)
+                conditions.force("none")
                 change(&conditions)
             }
             do { try await world.run(steps: 200) } catch {

@@ -89,8 +89,11 @@ extension SimulatedWorld {
             let found = sites[site].lanes[lane].log.uploadState.nextPlanLSN
             guard found < next else { continue }
             let again = try sites[site].records(of: lane, from: found, through: next - 1)
-            losses.mayComeAgain(
-                again.intersection(StoredRecords.all(in: Array(durableStore.contents.values) + lateStore.bodies)))
+            let stored = again.intersection(
+                StoredRecords.all(in: Array(durableStore.contents.values) + lateStore.bodies))
+            losses.mayComeAgain(stored)
+            // Or be given up, by a log that takes them for its own still.
+            losses.standTwice(stored)
             note("plans forgotten", "\(site) \(lane) from LSN \(found) to \(next - 1)")
         }
     }

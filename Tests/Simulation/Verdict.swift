@@ -104,7 +104,9 @@ struct Verdict {
                     throw SimulationFailure("\(local): nobody has told of \(item)")
                 }
                 let records = (lines[branch][local] ?? [:]).filter { item.offsets.contains($0.key) }.values
-                if item.isUnreadable, let whole = records.first(where: { !rotten.contains($0) }) {
+                if item.isUnreadable || item.isKnownByOffsets,
+                    let whole = records.first(where: { !rotten.contains($0) })
+                {
                     throw SimulationFailure("\(local): \(whole) is told to be damaged, and nothing happened to it")
                 }
                 told.formUnion(records)

@@ -173,7 +173,9 @@ extension LaneCore {
             state.apply(frame)
             noteWall(frame.header)
             bootEpochSeen = max(bootEpochSeen, frame.bootEpoch ?? 0)
-        case .gap(let gap): report.gaps.append(gap)
+        case .gap(let gap):
+            report.gaps.append(gap)
+            state.lost(through: gap.lastLSN)
         case .quarantined(let offset, let length):
             report.quarantined.append(
                 QuarantinedRange(segment: segments[place].sequence, offsetBytes: offset, lengthBytes: length))

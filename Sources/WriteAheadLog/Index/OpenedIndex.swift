@@ -71,6 +71,7 @@ extension LaneCore {
     ) {
         alarms.lostLSNs += lsn - durableLSN
         state.nextLSN = lsn + 1
+        state.lost(through: lsn)
         mustRotate = true
         goOn(afterOffsets: offsets)
         if let upload { state.uploads.apply(uploaded: upload.sequence, lastLSN: upload.lastLSN) }

@@ -4,7 +4,7 @@ import NIOCore
 /// Everything a lane knows that decides about the next append: LSNs, offsets, producers, uploads. No I/O.
 struct LaneState: Sendable {
     var nextLSN: UInt64 = 1
-    /// Highest LSN that is a batch; control frames after it need no upload.
+    /// Highest LSN that is a batch, or is lost and may have been one; control frames after it need no upload.
     var lastBatchLSN: UInt64 = 0
     var partitions = PartitionTable()
     var producers: ProducerTable
@@ -24,6 +24,9 @@ struct LaneState: Sendable {
     var uploadedThrough: UInt64 {
         uploads.uploadedThrough >= lastBatchLSN ? nextLSN - 1 : uploads.uploadedThrough
     }
+
+    /// What was lost may have been batches: the cloud is to learn of it before its segment is freed.
+    mutating func lost(through lsn: UInt64) { lastBatchLSN = max(lastBatchLSN, lsn) }
 
     /// Verdict on one entry against everything admitted before it.
     enum Admission: Equatable {
