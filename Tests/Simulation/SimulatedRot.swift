@@ -45,12 +45,17 @@ struct SimulatedRot {
     mutating func strike(
         _ lane: SimulatedLane, _ disk: SimulatedDisk, using random: inout SeededRandom
     ) -> Hit? {
-        let (spots, segments) = lane.look { (Self.layout($0), $0.segments.map(\.sequence)) }
+        let (spots, segments, copies) = lane.look { core in
+            (
+                Self.layout(core), core.segments.map(\.sequence),
+                core.segments.filter { $0.headCopy != nil }.map(\.sequence)
+            )
+        }
         let last = spots.last.map { Group(segment: $0.segment, offset: $0.group) }
         var hit: Hit?
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<15: hit = strikeHead(segments, disk, using: &random)
-        case 15..<30: hit = strikeCheckpoint(spots, segments, disk, using: &random)
+        case 15..<30: hit = strikeCheckpoint(spots, segments, copies, disk, using: &random)
         case 30..<50:
             hit = strikeFrame(
                 spots.filter { $0.group == last?.offset && $0.segment == last?.segment }, spots, disk, using: &random)
@@ -88,21 +93,30 @@ struct SimulatedRot {
         let whole = segments.filter { !heads.contains($0) }
         guard let segment = whole.randomElement(using: &random) else { return nil }
         heads.insert(segment)
-        flip(disk, segment, Int.random(in: 0..<SegmentHeader.readBytes, using: &random), using: &random)
+        flip(
+            disk, SegmentName.live(segment), Int.random(in: 0..<SegmentHeader.readBytes, using: &random), using: &random
+        )
         return Hit(description: "head of segment \(segment)")
     }
 
-    /// A checkpoint, where an older one is left: the state comes from that one and all frames behind it.
+    /// A checkpoint of which there is a copy, or that copy, or one behind a segment that is here: then the state comes from that one's
+    /// and all frames behind it.
     private mutating func strikeCheckpoint(
-        _ spots: [Spot], _ segments: [UInt64], _ disk: SimulatedDisk, using random: inout SeededRandom
+        _ spots: [Spot], _ segments: [UInt64], _ copies: [UInt64], _ disk: SimulatedDisk,
+        using random: inout SeededRandom
     ) -> Hit? {
-        let heads = spots.filter { $0.group == Block.sizeBytes && $0.segment != segments.first }
-        guard let spot = heads.randomElement(using: &random), !self.heads.contains(spot.segment),
-            segments.first.map({ !self.heads.contains($0) }) == true
-        else { return nil }
-        if let first = segments.first { self.heads.insert(first) }
-        self.heads.insert(spot.segment)
-        flip(disk, spot.segment, Int.random(in: spot.offset..<spot.end, using: &random), using: &random)
+        let heads = spots.filter { spot in
+            spot.group == Block.sizeBytes
+                && (copies.contains(spot.segment) || segments.contains(spot.segment - 1))
+        }
+        guard let spot = heads.randomElement(using: &random) else { return nil }
+        self.heads.formUnion([segments[0], spot.segment])
+        let at = Int.random(in: spot.offset..<spot.end, using: &random)
+        if copies.contains(spot.segment), random.chance(250) {
+            flip(disk, SegmentName.head(spot.segment), at, using: &random)
+            return Hit(description: "copy of the head of segment \(spot.segment)")
+        }
+        flip(disk, SegmentName.live(spot.segment), at, using: &random)
         return Hit(description: "checkpoint of segment \(spot.segment)", lsns: [spot.lsn])
     }
 
@@ -111,7 +125,7 @@ struct SimulatedRot {
     ) -> Hit? {
         guard let spot = choice.filter({ $0.group > Block.sizeBytes }).randomElement(using: &random) else { return nil }
         let at = Int.random(in: spot.offset..<spot.end, using: &random)
-        flip(disk, spot.segment, at, using: &random)
+        flip(disk, SegmentName.live(spot.segment), at, using: &random)
         let group = Group(segment: spot.segment, offset: spot.group)
         // The length leads to the next frame. Where it is damaged, or two frames are, the rest of the group is lost.
         let isAlone = at >= spot.offset + 4 && !groups.contains(group)
@@ -133,7 +147,8 @@ struct SimulatedRot {
         let name = SegmentName.live(spot.segment)
         guard isBlock, let end = lost.last?.end else {
             flip(
-                disk, spot.segment, Int.random(in: spot.group..<spot.group + GroupHeader.sizeBytes, using: &random),
+                disk, SegmentName.live(spot.segment),
+                Int.random(in: spot.group..<spot.group + GroupHeader.sizeBytes, using: &random),
                 using: &random)
             return hit("group at \(spot.group) of segment \(spot.segment)", lost, all)
         }
@@ -162,9 +177,9 @@ struct SimulatedRot {
         return hit
     }
 
-    private func flip(_ disk: SimulatedDisk, _ segment: UInt64, _ at: Int, using random: inout SeededRandom) {
+    private func flip(_ disk: SimulatedDisk, _ name: String, _ at: Int, using random: inout SeededRandom) {
         let bit = UInt8.random(in: 0..<8, using: &random)
-        disk.corrupt(SegmentName.live(segment), at: at) { $0 ^= 1 << bit }
+        disk.corrupt(name, at: at) { $0 ^= 1 << bit }
     }
 }
 

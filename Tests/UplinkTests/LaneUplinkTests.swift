@@ -235,6 +235,33 @@ struct LaneUplinkTests {
         }
     }
 
+    @Test("of two gateways from one disk neither takes the other's object for its own")
+    func twins() throws {
+        let identity = try #require(UplinkIdentity(site: "quarry", incarnation: Harness.incarnation))
+        let builder = SiteObjectBuilder(identity: identity, lane: "standard")
+        func footer(_ author: UInt64, _ text: String, isLossy: Bool = false) throws -> ObjectFooter {
+            let harness = Harness()
+            try harness.lane.append(Batches.plain([text]), topic: "t")
+            let plan = UploadPlan(sequence: 1, firstLSN: 1, lastLSN: 2, author: author)
+            let batches = isLossy ? [] : try harness.lane.gather(plan: plan).batches
+            let lost = isLossy ? [GapRecord(reason: .unreadable, firstLSN: 2, lastLSN: 2)] : []
+            return try builder.build(plan, batches: batches, gaps: lost).footer
+        }
+        let mine = try footer(7, "a")
+        #expect(try footer(7, "a").difference(from: mine) == nil)
+        // What came from the common disk is the same, and must not go up again.
+        #expect(try footer(8, "a").difference(from: mine) == nil)
+        // As many records of the same times.
+        #expect(try footer(8, "b").difference(from: mine) != nil)
+        // One's own, built while some of it could not be read.
+        #expect(try footer(7, "a", isLossy: true).difference(from: mine) == nil)
+        #expect(try footer(8, "a", isLossy: true).difference(from: mine) != nil)
+        // Of a program that names no author.
+        #expect(try footer(0, "a").difference(from: mine) == nil)
+        #expect(
+            mine.header.author == 7 && ObjectHeader.cloud(nodeID: "n", epoch: 3, sequence: 1, createdMs: 0).author == 0)
+    }
+
     @Test("a range whose data the log has lost still gets its object, so that the sequence goes on")
     func lostRange() throws {
         let identity = try #require(UplinkIdentity(site: "quarry", incarnation: Harness.incarnation))

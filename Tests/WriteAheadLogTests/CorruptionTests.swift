@@ -66,6 +66,26 @@ struct CorruptionTests {
         #expect(all.gaps == [LSNGap(firstLSN: bad, lastLSN: bad)])
     }
 
+    @Test("where all batches of a log are lost, its segment stays until the cloud has been told")
+    func onlyBatchLost() throws {
+        var (core, _) = try Make.core(disk)
+        let lsn = try #require(core.commit([Make.entry(records: 3)])[0].lsn)
+        disk.corrupt(newest(core), at: core.committed[0].offsetBytes + 100) { $0 ^= 1 }
+        core = try LaneCore(configuration: Make.configuration(), disk: disk, saltSeed: 2)
+        let report = try core.recover { _ in lsn }
+        #expect(report.gaps == [LSNGap(firstLSN: lsn, lastLSN: lsn)])
+        core.goOn(afterOffsets: [(PartitionName(topic: "gnss", partition: 0), 3)])
+        core.mustRotate = true
+        #expect(core.commit([Make.entry()])[0].offset == 3)
+        #expect(core.segments.count == 2)
+        #expect(try core.readAll().gaps == report.gaps)
+        let told = core.describe(lost: report.gaps).flatMap(\.partitions)
+        #expect(told.map { "\($0.topic) \($0.firstOffset)...\($0.lastOffset)" } == ["gnss 0...2"])
+        try core.recordPlan(UploadPlan(sequence: 1, firstLSN: 1, lastLSN: core.durableLSN))
+        try core.recordUploaded(sequence: 1, lastLSN: try #require(core.uploadState.openPlans.last?.lastLSN))
+        #expect(core.segments.count == 1)
+    }
+
     @Test("frames behind a cut never come back, even when what was written over the cut is damaged later")
     func noReturn() throws {
         var (core, _) = try Make.core(disk)

@@ -42,6 +42,39 @@ struct UploadTests {
         #expect(core.uploadState == UploadState(nextSequence: 2, uploadedThrough: 4))
     }
 
+    @Test("who made a plan comes back with it, from its frame and from checkpoints")
+    func authors() throws {
+        let disk = SimulatedDisk()
+        var (core, _) = try Make.core(disk)
+        _ = fill(&core, count: 5)
+        let plans = [UInt64.max - 1, 7, 7, 0].enumerated().map { place, author in
+            UploadPlan(
+                sequence: UInt64(place) + 1, firstLSN: UInt64(place) + 1, lastLSN: UInt64(place) + 1, author: author)
+        }
+        for plan in plans { try core.recordPlan(plan) }
+        (core, _) = try Make.core(disk, seed: 2)
+        #expect(core.uploadState.openPlans == plans)
+        let state = core.state
+        core.mustRotate = true
+        _ = fill(&core, count: 1)
+        (core, _) = try Make.core(disk, seed: 3)
+        #expect(core.uploadState.openPlans == plans)
+        // Older programs end before them.
+        let bytes = Checkpoint.encode(state)
+        let cut = try #require(bytes.getSlice(at: 0, length: bytes.readableBytes - 4 - 3 * Checkpoint.authorBytes))
+        let old = try #require(Checkpoint.decode(cut, producersMax: 8, partitionsMax: 8))
+        #expect(old.uploads.open.map(\.plan.author) == [0, 0, 0, 0])
+    }
+
+    @Test("of very many authors of open plans a checkpoint tells the newest")
+    func manyAuthors() throws {
+        var ledger = UploadLedger()
+        for number in 1...UInt64(100) {
+            ledger.apply(UploadPlan(sequence: number, firstLSN: number, lastLSN: number, author: number))
+        }
+        #expect(ledger.authors.map(\.author) == Array(69...100))
+    }
+
     @Test("uploads may finish out of order; freeing waits for the first")
     func outOfOrder() throws {
         let disk = SimulatedDisk()

@@ -155,19 +155,6 @@ extension LaneCore {
         return isFreed
     }
 
-    /// After a start: where segments were given up, those before them end as they did when their files were there. A write that
-    /// failed there may have left frames, which the LSNs of the next segment had declared dead.
-    mutating func cutBeforeDropped() {
-        for (place, next) in zip(segments.indices, segments.dropFirst())
-        where segments[place].sequence + 1 < next.sequence {
-            var cut = next.firstLSN
-            while let gap = state.gaps.gap(holding: cut - 1), gap.firstLSN > segments[place].firstLSN {
-                cut = gap.firstLSN
-            }
-            if cut < next.firstLSN { segments[place].cutLSN = cut }
-        }
-    }
-
     // MARK: For the uplink
 
     public func gapRecords(from first: UInt64, through last: UInt64) -> [GapRecord] {
@@ -203,7 +190,9 @@ extension LaneCore {
     private func age(of place: Int, _ nowNs: UInt64, _ wallMs: Int64?) -> Duration {
         let closed = segments[place].closedAtNs
         let monotonic = Duration.nanoseconds(Int64(clamping: nowNs - min(nowNs, closed > 0 ? closed : ageStartNs)))
-        guard closed == 0, let wallMs, let head = headFrame(segments[place + 1]) else { return monotonic }
+        guard closed == 0, let wallMs, segments[place + 1].isReadable,
+            let head = segments[place + 1].headFrame(disk)?.header
+        else { return monotonic }
         return max(monotonic, Self.wallAge(since: head.wallMs, quality: head.clockQuality, wallMs))
     }
 
@@ -221,14 +210,6 @@ extension LaneCore {
     private static func wallAge(since ms: Int64, quality: UInt8, _ nowMs: Int64) -> Duration {
         guard quality >= ClockQuality.synchronized.rawValue, ms > 0, nowMs > ms else { return .zero }
         return .milliseconds(nowMs - ms)
-    }
-
-    private func headFrame(_ segment: LiveSegment<D.File>) -> FrameHeader? {
-        let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
-        var scan = SegmentScan(
-            window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
-        guard segment.isReadable, let item = try? scan.next(), case .frame(let frame) = item else { return nil }
-        return frame.header
     }
 
     // MARK: Bookkeeping

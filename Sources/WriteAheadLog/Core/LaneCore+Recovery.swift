@@ -25,12 +25,12 @@ extension LaneCore {
         let unlocking = LogUnlocking(ring: sealing?.ring(), lane: configuration.name)
         try findSegments(entries, unlocking, &report)
         takeSpares(entries, &report)
+        takeHeadCopies(entries)
         let base = loadCheckpoint(&report)
-        needsCheckpoint = base + 1 < segments.count
         let known = knownDurable(segments.filter(\.isReadable).map { (sequence: $0.sequence, salt: $0.salt) })
         replay(from: base, window, knownDurable: known, &report)
         joinUnreadable(&report)
-        cutBeforeDropped()
+        segments.cutBeforeDropped(state.gaps)
         findOldGaps(before: base, window, &report)
         report.gaps = state.gaps.unrecorded(report.gaps)
         bootEpoch = BootEpoch.following(bootEpochSeen, atLeast: bootEpoch)
@@ -121,12 +121,15 @@ extension LaneCore {
     /// Starts from the newest checkpoint that can be read; the place of its segment, or 0 with an empty state.
     private mutating func loadCheckpoint(_ report: inout RecoveryReport) -> Int {
         for place in segments.indices.reversed() where segments[place].isReadable {
-            if let checkpoint = readCheckpoint(segments[place]) {
+            let own = checkpoint(at: segments[place])
+            if let checkpoint = own ?? readCheckpoint(segments[place]) {
                 state = checkpoint
+                needsCheckpoint = own == nil || place + 1 < segments.count
                 return place
             }
             report.notes.append("segment \(segments[place].sequence): its checkpoint cannot be read")
         }
+        needsCheckpoint = segments.count > 1
         if let first = segments.first(where: \.isReadable) { state.nextLSN = first.firstLSN }
         return 0
     }

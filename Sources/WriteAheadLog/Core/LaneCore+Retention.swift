@@ -38,6 +38,7 @@ extension LaneCore {
             note(error)
         }
         freed = []
+        keepHeadAtLast()
         segmentsChanged()
         moveLogStarts()
         state.gaps.forget(before: segments.first?.firstLSN ?? 0)
@@ -56,6 +57,7 @@ extension LaneCore {
 
     /// Renames the file to a spare, or removes it.
     mutating func retire(_ segment: LiveSegment<D.File>) throws(DiskError) {
+        try keepHead(before: segment)
         let name = SegmentName.live(segment.sequence)
         let isReusable =
             segment.isReadable && segment.sizeBytes == configuration.segmentSizeBytes
@@ -65,6 +67,8 @@ extension LaneCore {
             ? SegmentName.spare(segment.sequence) : nil
         if let spare { try disk.rename(name, to: spare) } else { try disk.remove(name) }
         if let spare { freed.append(spare) }
+        // Should it stay, the next start removes it.
+        if segment.headCopy != nil { try? disk.remove(SegmentName.head(segment.sequence)) }
         tallies.forget(segment.sequence)
     }
 
@@ -80,18 +84,5 @@ extension LaneCore {
             let start = min(max(row.nextOffset, state.partitions[place].logStart), state.partitions[place].nextOffset)
             state.partitions[place].logStart = start
         }
-    }
-
-    /// The checkpoint at the head of a segment, nil when it cannot be read.
-    func readCheckpoint(_ segment: LiveSegment<D.File>) -> LaneState? {
-        let window = ScanWindow(disk: disk, sizeBytes: 64 << 10)
-        window.readsAroundErrors = true
-        var scan = SegmentScan(
-            window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
-        guard let item = try? scan.next(), case .frame(let frame) = item, frame.header.kind == .checkpoint
-        else { return nil }
-        return Checkpoint.decode(
-            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax,
-            gapBytesMax: configuration.gapBytesMax)
     }
 }

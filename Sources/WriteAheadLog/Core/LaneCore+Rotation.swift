@@ -177,7 +177,7 @@ extension LaneCore {
         let name = SegmentName.unfinished(sequence)
         try? disk.remove(name)
         do throws(DiskError) {
-            let file = try disk.create(name, sizeBytes: configuration.segmentSizeBytes)
+            let file = try create(name)
             counters.written.zeroes += UInt64(configuration.segmentSizeBytes)
             counters.written.heads += UInt64(head.count)
             try disk.writeAndSync(file, head, at: 0)
@@ -186,6 +186,15 @@ extension LaneCore {
         } catch {
             try? disk.remove(name)
             throw error
+        }
+    }
+
+    private mutating func create(_ name: String) throws(DiskError) -> D.File {
+        do throws(DiskError) {
+            return try disk.create(name, sizeBytes: configuration.segmentSizeBytes)
+        } catch {
+            guard error.isDiskFull, dropHeadCopies() else { throw error }
+            return try disk.create(name, sizeBytes: configuration.segmentSizeBytes)
         }
     }
 

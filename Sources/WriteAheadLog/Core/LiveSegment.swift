@@ -25,6 +25,8 @@ struct LiveSegment<File: Sendable>: Sendable {
     var cutLSN = UInt64.max
     /// When the next segment took over, by the monotonic clock.
     var closedAtNs: UInt64 = 0
+    /// Where its header and checkpoint stand a second time.
+    var headCopy: HeadCopy<File>?
     private(set) var marks: [Mark] = []
 
     private static var markDistanceBytes: Int { 1 << 20 }

@@ -105,13 +105,20 @@ enum SegmentName {
     static func unfinished(_ number: UInt64) -> String { padded(number) + ".tmp" }
     static func unfinishedSpare(_ number: UInt64) -> String { "new-" + padded(number) + ".tmp" }
 
+    static func head(_ sequence: UInt64) -> String { padded(sequence) + ".head" }
+
     static func isSpare(_ name: String) -> Bool { name.hasSuffix(".free") }
     static func isUnfinished(_ name: String) -> Bool { name.hasSuffix(".tmp") }
 
     /// The sequence in `<20 digits>.seg`, nil for any other name. No log gets as far as half of the numbers there are, so a
     /// name with a higher one is not ours, and adding to a sequence never overflows.
-    static func sequence(_ name: String) -> UInt64? {
-        guard name.utf8.count == 24, name.hasSuffix(".seg") else { return nil }
+    static func sequence(_ name: String) -> UInt64? { sequence(name, ".seg") }
+
+    /// The sequence in `<20 digits>.head`.
+    static func headSequence(_ name: String) -> UInt64? { sequence(name, ".head") }
+
+    private static func sequence(_ name: String, _ suffix: String) -> UInt64? {
+        guard name.utf8.count == 20 + suffix.utf8.count, name.hasSuffix(suffix) else { return nil }
         let digits = name.utf8.prefix(20)
         guard digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         return UInt64(String(name.prefix(20))).flatMap { $0 <= UInt64.max / 2 ? $0 : nil }

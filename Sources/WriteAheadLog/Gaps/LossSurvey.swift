@@ -57,12 +57,19 @@ struct LossSurvey<D: Disk> {
             view.segments[$0].isReadable && view.segments[$0].firstLSN <= first
         }
         let start =
-            before.last { Self.beginsWithCheckpoint(view.segments[$0], before: first, window) } ?? before.first ?? 0
+            before.last { place in
+                let segment = view.segments[place]
+                return segment.headCopy != nil || Self.beginsWithCheckpoint(segment, before: first, window)
+            } ?? before.first ?? 0
         var next = start < view.segments.count ? view.segments[start].firstLSN : first
         for place in start..<view.segments.count where view.segments[place].isReadable {
             let segment = view.segments[place]
             skip(from: next, to: segment.firstLSN)
             let isBeyond = segment.firstLSN > last
+            if let frame = segment.ofHeadCopy?.headFrame(disk) {
+                passRecorded(before: frame.header.lsn)
+                if take(frame), isBeyond { return }
+            }
             let limit = view.limitLSN(of: place)
             var scan = SegmentScan(
                 window: window, segment: segment, endBytes: segment.endBytes, expectedLSN: segment.firstLSN,

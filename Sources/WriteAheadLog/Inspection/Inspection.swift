@@ -132,7 +132,7 @@ public enum Inspection {
                 sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable,
                 keyID: $0.keys?.first.record.keyID)
         }
-        let newest = try walk.newestCheckpoint()
+        let newest = walk.segments.newestCheckpoint(walk.disk)
         var state = newest?.state ?? LaneState(producersMax: .max / 32, partitionsMax: .max)
         try walk.walk(from: newest?.place ?? 0) { _, item in
             if case .frame(let frame) = item { state.apply(frame) }
@@ -152,7 +152,8 @@ public enum Inspection {
 
     public static func verify(directory: String, keys: KeyRing? = nil) throws(WALError) -> LaneVerification {
         let index = IndexGlance.look(directory)
-        let walk = try LaneWalk(directory: directory, keys: keys)
+        var walk = try LaneWalk(directory: directory, keys: keys)
+        let given = walk.cutGivenUp()
         let known = walk.segments.filter(\.isReadable).map { IndexGlance.Segment(sequence: $0.sequence, salt: $0.salt) }
         var report = LaneVerification()
         report.directory = directory
@@ -163,7 +164,7 @@ public enum Inspection {
         report.untouchable = walk.untouchable
         report.damagedHeads = walk.segments.filter { $0.isReadable && !$0.hasHeader }.map(\.sequence)
         try walk.walk(wantsPayload: true, knownDurable: index.knownDurable(known)) { place, item in
-            report.add(item, segment: walk.segments[place].sequence)
+            report.add(item, segment: walk.segments[place].sequence, given)
         }
         if index.belongs(to: known) { report.noteLostEnd(through: index.indexedThrough) }
         if walk.window.failedBlocks > 0 { report.notes.append("\(walk.window.failedBlocks) blocks cannot be read") }
@@ -172,10 +173,11 @@ public enum Inspection {
 
     /// Puts the old index aside and writes a new one from the segments, a bounded piece at a time.
     public static func rebuildIndex(directory: String, keys: KeyRing? = nil) throws(WALError) -> IndexRebuild {
-        let walk = try LaneWalk(directory: directory, keys: keys)
+        var walk = try LaneWalk(directory: directory, keys: keys)
         if let segments = walk.untouchable { throw .untouchable(segments) }
         let lock = try DirectoryLock(directory: directory)
         defer { lock.release() }
+        let given = walk.cutGivenUp()
         var report = IndexRebuild()
         report.directory = directory
         var builder: IndexBuilder
@@ -188,7 +190,7 @@ public enum Inspection {
             let segment = walk.segments[place]
             switch item {
             case .frame(let frame): try builder.add(frame, segment: segment.sequence, salt: segment.salt)
-            case .gap(let gap): if report.gaps.count < listedMax { report.gaps.append(gap) }
+            case .gap(let gap): if report.gaps.count < listedMax { report.gaps += given.unrecorded([gap]) }
             case .quarantined, .torn: break
             }
         }
@@ -221,9 +223,9 @@ extension LaneVerification {
         gaps.append(LSNGap(firstLSN: seen + 1, lastLSN: known))
     }
 
-    fileprivate mutating func add(_ item: SegmentScan<LocalDisk>.Item, segment: UInt64) {
+    fileprivate mutating func add(_ item: SegmentScan<LocalDisk>.Item, segment: UInt64, _ given: GapLedger) {
         switch item {
-        case .gap(let gap): if gaps.count < Self.listedMax { gaps.append(gap) }
+        case .gap(let gap): if gaps.count < Self.listedMax { gaps += given.unrecorded([gap]) }
         case .quarantined(let offset, let length):
             guard quarantined.count < Self.listedMax else { return }
             quarantined.append(QuarantinedRange(segment: segment, offsetBytes: offset, lengthBytes: length))

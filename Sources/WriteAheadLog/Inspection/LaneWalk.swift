@@ -45,6 +45,15 @@ struct LaneWalk {
                 notes.append(error.description)
             }
         }
+        segments.takeHeadCopies(entries, disk)
+    }
+
+    /// Reads the newest segment to learn what has been given up: then ``walk(from:wantsPayload:knownDurable:_:)`` takes nothing for data that
+    /// the log has declared dead. Returns the gaps that have records.
+    mutating func cutGivenUp() -> GapLedger {
+        let gaps = segments.recordedGaps(disk)
+        segments.cutBeforeDropped(gaps)
+        return gaps
     }
 
     /// Hands every item of the readable segments from `first` on to `body`, with the segment's place.
@@ -58,7 +67,8 @@ struct LaneWalk {
         var expected = readable.first.map { segments[$0].firstLSN }
         for (step, place) in readable.enumerated() {
             let segment = segments[place]
-            let limit = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
+            let next = step + 1 < readable.count ? segments[readable[step + 1]].firstLSN : .max
+            let limit = min(segment.cutLSN, next)
             var scan = SegmentScan(
                 window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: expected, limitLSN: limit,
                 wantsPayload: wantsPayload)
@@ -70,19 +80,5 @@ struct LaneWalk {
 
     private func nextItem(_ scan: inout SegmentScan<LocalDisk>) throws(WALError) -> SegmentScan<LocalDisk>.Item? {
         do throws(DiskError) { return try scan.next() } catch { throw .io(error) }
-    }
-
-    /// State of the newest checkpoint that can be read, and the place of its segment.
-    func newestCheckpoint() throws(WALError) -> (state: LaneState, place: Int)? {
-        for place in segments.indices.reversed() where segments[place].isReadable {
-            let segment = segments[place]
-            var scan = SegmentScan(
-                window: window, segment: segment, endBytes: segment.sizeBytes, expectedLSN: segment.firstLSN)
-            guard case .frame(let frame)? = try nextItem(&scan), frame.header.kind == .checkpoint,
-                let state = Checkpoint.decode(frame.payload, producersMax: .max / 32, partitionsMax: .max)
-            else { continue }
-            return (state, place)
-        }
-        return nil
     }
 }

@@ -63,7 +63,8 @@ public struct Salvage {
         try source.walk(place, lost: note) { frame throws(WALError) in
             if !isBegun {
                 isBegun = true
-                if frame.header.kind == .checkpoint, frame.header.lsn == segment.firstLSN { take(frame) }
+                let isHead = frame.header.kind == .checkpoint && frame.header.lsn == segment.firstLSN
+                if let head = isHead ? frame : source.checkpointCopy(place) { take(head) }
                 try begin(segment)
             }
             if frame.header.kind != .checkpoint {
@@ -71,7 +72,10 @@ public struct Salvage {
                 take(frame)
             }
         }
-        if !isBegun { try begin(segment) }
+        if !isBegun {
+            source.checkpointCopy(place).map { take($0) }
+            try begin(segment)
+        }
         if segment.isGuessed { self.note(LSNGap(firstLSN: segment.firstLSN, lastLSN: segment.firstLSN)) }
         // The checkpoint is made anew where it was lost; it held nothing but what can be worked out.
         for gap in lost where gap.lastLSN > segment.firstLSN {

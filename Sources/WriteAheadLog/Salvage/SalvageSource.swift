@@ -44,13 +44,17 @@ struct SalvageSource {
         }
         segments.sort { ($0.live.sequence, $0.name) < ($1.live.sequence, $1.name) }
         dropCopies()
+        var live = segments.map(\.live)
+        live.takeHeadCopies(entries, disk)
+        live.cutBeforeDropped(live.recordedGaps(disk))
+        for (place, segment) in live.enumerated() { segments[place].live = segment }
         for place in segments.indices where !segments[place].live.hasHeader { try guess(place) }
     }
 
-    /// Files that hold no live segment: the index, the lock, and what has been freed or was never begun.
+    /// Files that hold no live segment: the index, the lock, copies of heads, and what has been freed or was never begun.
     private static func isKnownOther(_ name: String) -> Bool {
         name == "lock" || name.hasPrefix(IndexSchema.fileName) || SegmentName.isSpare(name)
-            || SegmentName.isUnfinished(name)
+            || SegmentName.isUnfinished(name) || SegmentName.headSequence(name) != nil
     }
 
     /// Of files with one sequence, the one with the right name counts, else the first.
@@ -91,12 +95,18 @@ struct SalvageSource {
         segments[place].isGuessed = true
     }
 
+    /// The checkpoint in the copy of a segment's head.
+    func checkpointCopy(_ place: Int) -> SegmentScan<LocalDisk>.Frame? {
+        segments[place].live.ofHeadCopy?.headFrame(disk).flatMap { $0.header.kind == .checkpoint ? $0 : nil }
+    }
+
     /// Frames of one segment from `firstLSN` up to `limitLSN`, in order, and what is lost between them.
     func walk(
         _ place: Int, lost: (LSNGap) -> Void, _ body: (SegmentScan<LocalDisk>.Frame) throws(WALError) -> Void
     ) throws(WALError) {
         let segment = segments[place]
-        let limit = place + 1 < segments.count ? segments[place + 1].firstLSN : .max
+        let following = place + 1 < segments.count ? segments[place + 1].firstLSN : .max
+        let limit = min(segment.live.cutLSN, following)
         let window = ScanWindow(disk: disk)
         window.readsAroundErrors = true
         var scan = SegmentScan(
