@@ -1,3 +1,4 @@
+import Foundation
 import KafkaProtocol
 import NIOCore
 import Testing
@@ -114,6 +115,27 @@ struct DroppingTests {
         #expect(report.isClean, "\(report)")
         try expectEnd(core, through: durable)
         try account(core, records: 930)
+        try expectFromOutside(core)
+    }
+
+    /// What looks at the files from outside, and what salvages them, finds the same batches.
+    private func expectFromOutside(_ core: LaneCore<SimulatedDisk>) throws {
+        let root = TemporaryDirectory()
+        let lane = root.path + "/lane"
+        try FileManager.default.createDirectory(atPath: lane, withIntermediateDirectories: true)
+        for entry in try core.disk.list() {
+            let bytes = Data(try #require(core.disk.contents(entry.name)))
+            try bytes.write(to: URL(fileURLWithPath: lane + "/" + entry.name))
+        }
+        let batches = try core.readAll().batches.map(\.lsn)
+        let verified = try Inspection.verify(directory: lane)
+        #expect(verified.quarantined.isEmpty && verified.gaps.isEmpty && verified.batchCount == batches.count)
+        let salvaged = try Salvage.run(directory: lane, to: root.path + "/saved")
+        #expect(salvaged.batchCount == batches.count, "\(salvaged)")
+        let (log, recovery) = try LaneLog.open(Make.configuration(root.path + "/saved"))
+        defer { log.close() }
+        #expect(recovery.quarantined.isEmpty && recovery.gaps.isEmpty, "\(recovery)")
+        #expect(log.gapRecords(from: 0, through: .max) == core.gapRecords(from: 0, through: .max))
     }
 
     /// The oldest segment holds frames through `lsn`, none behind, and nothing in it is damaged.
