@@ -5,6 +5,13 @@ import SharedObject
 import Synchronization
 import WriteAheadLog
 
+/// Something under a planned key that is not a whole object, as it was seen once.
+struct UnreadableObject: Sendable, Equatable {
+    var key: String
+    var error: ObjectFormatError
+    var sizeBytes: Int
+}
+
 /// What is known of the object under way without its bytes.
 struct PlannedObject: Sendable {
     var footer: ObjectFooter
@@ -174,8 +181,10 @@ extension LaneUplink {
                 comparison = footer.difference(from: planned.footer).map { .foreign($0) } ?? .same
             case .absent: comparison = .absent
             case .unreadable(let error, let sizeBytes):
-                // The bytes may have changed on the way here: look a few times before calling for help.
-                if upload.failures < Self.unreadableMax {
+                // The bytes may have changed on the way here: what is there says the same a few times before help is called for.
+                let sight = UnreadableObject(key: key, error: error, sizeBytes: sizeBytes)
+                sights = sights.last == sight ? sights + [sight] : [sight]
+                if sights.count <= Self.unreadableMax {
                     return failed(UploadFailure(.transient(retryAfter: nil), message: "compare \(key): \(error)"))
                 }
                 comparison =
@@ -187,6 +196,7 @@ extension LaneUplink {
             return failed(
                 UploadFailure(.transient(retryAfter: nil), message: "build object \(plan.sequence): \(error)"))
         }
+        sights = []
         switch comparison {
         case .same: stored(plan)
         case .absent: note("compare \(key): gone again", isAlarm: false)

@@ -100,6 +100,8 @@ public actor LaneUplink<C: Clock<Duration>> {
     var permit: PermitScheduler.Ticket?
     /// Batches between gathering and the first PUT of their plan.
     var gathered: GatheredRange?
+    /// The same sight of what cannot be read under the key of the plan, as often as it came in a row.
+    var sights: [UnreadableObject] = []
     /// Index and size of the object being put.
     var planned: PlannedObject?
 

@@ -144,6 +144,24 @@ struct LaneUplinkTests {
         try second.checkStore()
     }
 
+    @Test("reads of our own object that come broken, each in another way, do not make it foreign")
+    func brokenReads() async throws {
+        let batch = Batches.plain([String(repeating: "a", count: 4000)])
+        let first = Harness()
+        try first.lane.append(batch, topic: "t")
+        await first.settle()
+        let sizeBytes = try #require(first.memory.contents[Harness.key(1)]).readableBytes
+        var script = FaultScript()
+        script.add(.timeoutAfterSuccess, on: .put)
+        // Bits of the checksum in the trailer.
+        for look in 0..<20 { script.add(.flipGet(bit: (sizeBytes - 12) * 8 + look), on: .get, skipping: look) }
+        let harness = Harness(script)
+        try harness.lane.append(batch, topic: "t")
+        await harness.settle()
+        try harness.checkStore()
+        #expect(harness.conflicts.all.isEmpty && harness.uplink.status.failedAttempts > 20)
+    }
+
     @Test("an object of the same key but another range, incarnation or data is foreign", arguments: 0..<4)
     func foreignFooter(variant: Int) async throws {
         let harness = Harness()

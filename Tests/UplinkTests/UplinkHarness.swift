@@ -32,12 +32,15 @@ final class Harness {
         let clock = clock
         faulty = FaultyStore(memory, script) { try await clock.sleep(for: $0) }
         self.settings = settings
-        uplink = Self.make(lane, around(faulty), cloud, clock, settings, clocks, seed: 0)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, clocks, conflicts, seed: 0)
     }
 
     private(set) var pacer: UplinkPacer<ManualClock>?
     /// What is believed of the clock of each start.
     let clocks = KnownClocks()
+
+    /// What the uplink took for somebody else's.
+    let conflicts = NotedConflicts()
 
     /// Starts the process again, its uploads paced by this.
     func pace(_ pacer: UplinkPacer<ManualClock>) {
@@ -48,7 +51,7 @@ final class Harness {
     /// The process is killed and started again: all that is left is the lane and the store.
     func restart() {
         seed += 1
-        uplink = Self.make(lane, around(faulty), cloud, clock, settings, clocks, seed: seed, pacer: pacer)
+        uplink = Self.make(lane, around(faulty), cloud, clock, settings, clocks, conflicts, seed: seed, pacer: pacer)
     }
 
     /// Takes steps, and sleeps when told to, until there is nothing left to do or `stepsMax` steps were taken.
@@ -80,7 +83,8 @@ final class Harness {
 
     private static func make(
         _ lane: TestLane, _ store: any ObjectStore, _ cloud: TestCloud, _ clock: ManualClock,
-        _ settings: LaneUplinkSettings, _ clocks: KnownClocks, seed: UInt64, pacer: UplinkPacer<ManualClock>? = nil
+        _ settings: LaneUplinkSettings, _ clocks: KnownClocks, _ conflicts: NotedConflicts, seed: UInt64,
+        pacer: UplinkPacer<ManualClock>? = nil
     ) -> LaneUplink<ManualClock> {
         let random = Mutex(SeededRandom(seed: seed))
         var logger = Logger(label: "test")
@@ -91,7 +95,7 @@ final class Harness {
             components: LaneUplinkComponents(
                 source: lane, store: store, announcer: cloud, permits: PutPermits(), clock: clock,
                 random: { random.withLock { $0.next() } }, logger: logger, pacer: pacer,
-                believedClock: { clocks.reading(ofBoot: $0) }))
+                believedClock: { clocks.reading(ofBoot: $0) }, onConflict: { conflicts.add($0) }))
     }
 
     /// Every object in the store is whole, their sequences and ranges follow each other, and their records are exactly
@@ -127,6 +131,13 @@ final class Harness {
         }
         #expect(found == expected, sourceLocation: sourceLocation)
     }
+}
+
+final class NotedConflicts: Sendable {
+    private let noted = Mutex<[UplinkConflict]>([])
+
+    var all: [UplinkConflict] { noted.withLock { $0 } }
+    func add(_ conflict: UplinkConflict) { noted.withLock { $0.append(conflict) } }
 }
 
 /// What a gateway knows of its clocks, for the uplink to ask.
