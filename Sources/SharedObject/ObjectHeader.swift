@@ -49,8 +49,7 @@ public struct ObjectHeader: Sendable, Hashable {
     ) -> ObjectHeader {
         ObjectHeader(
             kind: .site, site: site, incarnation: incarnation, lane: lane, epoch: author, sequence: sequence,
-            firstLSN: firstLSN,
-            lastLSN: lastLSN, createdMs: createdMs)
+            firstLSN: firstLSN, lastLSN: lastLSN, createdMs: createdMs)
     }
 
     /// The header of an object that a cloud node made of what producers sent to it.

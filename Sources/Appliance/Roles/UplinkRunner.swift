@@ -88,8 +88,8 @@ final class UplinkRunner: Sendable {
         }
         self.announcer = announcer ?? http
         let uplink = try Self.makeUplink(
-            settings, gateway, opened.installation, session, store: store, announcer: self.announcer, pacer, box, logger
-        )
+            settings, gateway, opened.installation, session, store: store, announcer: self.announcer, pacer, box,
+            logger)
         state = Mutex(State(succession: Succession(opened.installation), uplink: uplink))
         box.runner = self
     }
@@ -281,8 +281,8 @@ final class UplinkRunner: Sendable {
 
     private static func makeUplink(
         _ settings: EdgeSettings, _ gateway: EdgeGateway, _ installation: Installation, _ session: SiteSession,
-        store: any ObjectStore,
-        announcer: (any Announcer)?, _ pacer: UplinkPacer<ContinuousClock>, _ box: RunnerBox, _ logger: Logger
+        store: any ObjectStore, announcer: (any Announcer)?, _ pacer: UplinkPacer<ContinuousClock>, _ box: RunnerBox,
+        _ logger: Logger
     ) throws -> Uplink<ContinuousClock> {
         guard let identity = UplinkIdentity(site: settings.site, eras: installation.eras, author: session.author)
         else {
