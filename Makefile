@@ -117,7 +117,7 @@ test-image: build $(IMAGE_NEEDS)
 	@shellcheck -x $(shell grep -lrE '^\#!/bin/bash|^\#!/usr/bin/env bash' images --include='*' --exclude-dir=root)
 	@shellcheck -x -P images/root $(filter-out %/common.sh,$(wildcard images/root/usr/lib/cairn/*))
 	@$(if $(CROSS),SMOKE=yes) ARCH=$(ARCH) images/test/prepare $(IMAGE_TEST) $(IMAGE_BINARY)
-	@ARCH=$(ARCH) IMAGE_TEST_DIR=$(IMAGE_TEST) .venv/bin/python -m pytest -x -q $(if $(CROSS),-k "without_settings or taken_sealed") images/test
+	@ARCH=$(ARCH) IMAGE_TEST_DIR=$(IMAGE_TEST) .venv/bin/python -m pytest -x $(or $(PYTEST),-q) $(if $(CROSS),-k "without_settings or taken_sealed") images/test
 
 clean:
 	rm -rf .build .venv

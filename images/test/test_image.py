@@ -205,10 +205,10 @@ def test_a_box_without_settings_starts_and_says_so(site, tmp_path):
     assert "watchdog0" in site.box.sh("wdctl")
     site.box.cut_power()
     assert "store.urll" in site.box.get("PROBLEM.TXT") and "wrong.yaml" in site.box.names()
+    subprocess.run(["mdel", "-i", f"{site.box.disk}@@{65 << 20}", "::/wrong.yaml"], check=True)
 
 
 def test_settings_on_the_partition_are_taken_sealed_and_wiped(site):
-    subprocess.run(["mdel", "-i", f"{site.box.disk}@@{65 << 20}", "::/wrong.yaml"], check=True)
     bundle = site.bundle()
     key = next(line.split('"')[1] for line in bundle.read_text().splitlines() if "site-key" in line)
     site.box.put(bundle, bundle.name)
