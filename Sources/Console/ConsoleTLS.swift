@@ -14,17 +14,25 @@ public final class ConsoleTLS: Sendable {
         public var configuration: TLSConfiguration
         /// What it was made of: a change of it is a change.
         public var bytes: [UInt8]
+        /// What is to be said of the certificate's end now; nil while there is time.
+        public var ending: @Sendable () -> String?
 
-        public init(configuration: TLSConfiguration, bytes: [UInt8]) {
+        public init(
+            configuration: TLSConfiguration, bytes: [UInt8], ending: @escaping @Sendable () -> String? = { nil }
+        ) {
             self.configuration = configuration
             self.bytes = bytes
+            self.ending = ending
         }
     }
 
     private struct State {
         var context: NIOSSLContext
         var bytes: [UInt8]
+        var ending: @Sendable () -> String?
         var problem: String?
+        /// The last look failed: certificate and key may be written one after the other.
+        var isDoubtful = false
     }
 
     private let state: Mutex<State>
@@ -37,30 +45,41 @@ public final class ConsoleTLS: Sendable {
         let material = try read()
         self.read = read
         state = Mutex(
-            State(context: try NIOSSLContext(configuration: material.configuration), bytes: material.bytes))
+            State(
+                context: try NIOSSLContext(configuration: material.configuration), bytes: material.bytes,
+                ending: material.ending))
     }
 
-    /// Why the certificate is the one from before; nil while all is well.
-    public var problem: String? { state.withLock { $0.problem } }
+    /// Why the certificate is the one from before, or that it ends soon; nil while all is well.
+    public var problem: String? {
+        let (problem, ending) = state.withLock { ($0.problem, $0.ending) }
+        return problem ?? ending().map { "http.tls-certificate: \($0)" }
+    }
 
     /// For the next connection.
     var context: NIOSSLContext { state.withLock { $0.context } }
 
     /// Looks again, and takes what has changed. Blocks on reads.
     func look(_ logger: Logger) {
-        let found: Result<(NIOSSLContext, [UInt8])?, any Error> = Result {
+        let found: Result<State?, any Error> = Result {
             let material = try read()
             guard material.bytes != state.withLock({ $0.bytes }) else { return nil }
-            return (try NIOSSLContext(configuration: material.configuration), material.bytes)
+            return State(
+                context: try NIOSSLContext(configuration: material.configuration), bytes: material.bytes,
+                ending: material.ending)
         }
         switch found {
-        case .success(nil): state.withLock { $0.problem = nil }
-        case .success(let (context, bytes)?):
-            state.withLock { $0 = State(context: context, bytes: bytes) }
+        case .success(nil): state.withLock { ($0.problem, $0.isDoubtful) = (nil, false) }
+        case .success(let new?):
+            state.withLock { $0 = new }
             logger.notice("the console shows a new certificate")
         case .failure(let error):
             let text = "http.tls-certificate as it was before: \(error)"
             let isNews = state.withLock { state in
+                guard state.isDoubtful else {
+                    state.isDoubtful = true
+                    return false
+                }
                 defer { state.problem = text }
                 return state.problem != text
             }

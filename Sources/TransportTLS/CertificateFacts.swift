@@ -1,5 +1,5 @@
 import CCrypto
-import NIOSSL
+public import NIOSSL
 
 /// What one certificate says of itself, and what can be asked of it and others without a connection.
 public struct CertificateFacts: Sendable, Equatable {
@@ -18,6 +18,31 @@ public struct CertificateFacts: Sendable, Equatable {
         name = Self.string(text)
         (beginsSeconds, endsSeconds) = (begins, ends)
         self.der = der
+    }
+
+    /// What is to be said when somebody should have renewed it by now: a tenth of its life is left, or seven days. Nil before, and
+    /// while the time is not known.
+    public func ending(_ now: CertificateTime) -> String? {
+        guard now.isKnown else { return nil }
+        let left = endsSeconds - now.seconds
+        guard left > 0 else { return "certificate '\(name)' is over" }
+        guard left < min(7 * 86_400, (endsSeconds - beginsSeconds) / 10) else { return nil }
+        return "certificate '\(name)' ends in \(left >= 2 * 86_400 ? "\(left / 86_400) days" : "\(left / 3600) hours")"
+    }
+
+    /// The first of a chain of which there is something to be said.
+    public static func ending(_ chain: [CertificateFacts], _ now: CertificateTime) -> String? {
+        chain.lazy.compactMap { $0.ending(now) }.first
+    }
+
+    /// Of the chain that a handshake shows.
+    public static func chain(_ configuration: TLSConfiguration) -> [CertificateFacts] {
+        configuration.certificateChain.compactMap { source in
+            guard case .certificate(let certificate) = source, let der = try? certificate.toDERBytes() else {
+                return nil
+            }
+            return CertificateFacts(der: der)
+        }
     }
 
     /// Of all certificates in `text`, in their order; at least one.

@@ -15,10 +15,18 @@ public final class LiveClientTLS: Sendable {
     }
 
     private struct State {
-        var material: ClientTLS.Material
+        var material: ClientTLS.Material {
+            didSet { chain = CertificateFacts.chain(material.configuration) }
+        }
+        private(set) var chain: [CertificateFacts]
         var problem: String?
         /// The last look failed.
         var isDoubtful = false
+
+        init(_ material: ClientTLS.Material) {
+            self.material = material
+            chain = CertificateFacts.chain(material.configuration)
+        }
     }
 
     /// How often files are looked at.
@@ -30,13 +38,17 @@ public final class LiveClientTLS: Sendable {
     /// Errors: what is wrong with what is there now.
     public init(_ tls: ClientTLS) throws(TLSFlaw) {
         self.tls = tls
-        state = Mutex(State(material: try tls.read()))
+        state = Mutex(State(try tls.read()))
     }
 
     /// For the next connection.
     public var configuration: TLSConfiguration { state.withLock { $0.material.configuration } }
     /// Why what is used is what was there before; nil while all is well.
     public var problem: String? { state.withLock { $0.problem } }
+    /// What is to be said of the own certificate's end; nil while there is time.
+    public func ending(_ now: CertificateTime) -> String? {
+        CertificateFacts.ending(state.withLock { $0.chain }, now)
+    }
 
     /// Looks again, and takes what has changed. Blocks on reads.
     public func look() -> News? {

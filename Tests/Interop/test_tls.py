@@ -241,11 +241,11 @@ def test_a_renewed_certificate_is_shown_without_a_restart(launch, directory_stor
     files[0].write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
     context = ssl.create_default_context(cafile=str(authority.path))
 
-    def sick():
+    def sick(text="http.tls-certificate as it was before"):
         try:
             urllib.request.urlopen(f"https://127.0.0.1:{cloud.http}/health", timeout=5, context=context)
         except urllib.error.HTTPError as error:
-            return "http.tls-certificate as it was before" in error.read().decode()
+            return text in error.read().decode()
     wait_until(sick, "the broken file in /health", 30)
     assert serial(cloud.http, authority) == renewed
     files[0].write_bytes(good)
@@ -253,6 +253,9 @@ def test_a_renewed_certificate_is_shown_without_a_restart(launch, directory_stor
         f"https://127.0.0.1:{cloud.http}/health", timeout=5, context=context).status == 200 if not sick() else False, "well again", 30)
     send(edge)
     wait_until(lambda: announced(edge), "the announcement after the renewal")
+    # One that nobody renews is told before it ends.
+    authority.issue("cloud", begin=-20 * DAY, end=DAY, files=files)
+    wait_until(lambda: sick("http.tls-certificate: certificate 'localhost' ends in 23 hours"), "the end of the certificate", 30)
 
 
 def test_a_renewed_client_certificate_is_used_without_a_restart(launch, directory_store, authority, tmp_path):
@@ -280,6 +283,8 @@ def test_a_renewed_client_certificate_is_used_without_a_restart(launch, director
     files[1].write_bytes(good)
     wait_until(lambda: "as they were before" not in cairn("status", "--url", f"http://127.0.0.1:{edge.http}").stdout,
                "well again", 30)
+    clients.issue("gateway", client=True, begin=-20 * DAY, end=DAY, files=files)
+    complaint(edge, "uplink.tls-certificate: certificate 'localhost' ends in 23 hours")
 
 
 def test_a_renewed_client_certificate_is_shown_to_the_store(launch, authority, tmp_path):

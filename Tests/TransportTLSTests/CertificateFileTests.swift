@@ -67,6 +67,26 @@ struct CertificateFileTests {
                 .contains("do not belong together"))
     }
 
+    @Test("that a certificate ends is told when a tenth of its life is left, or seven days, if anybody knows the time")
+    func ending() throws {
+        let facts = try #require(try CertificateFacts.read(Self.certificate).first)
+        func told(_ secondsLeft: Int64, isKnown: Bool = true) -> String? {
+            facts.ending(CertificateTime(seconds: facts.endsSeconds - secondsLeft, isKnown: isKnown))
+        }
+        #expect(told(8 * 86_400) == nil)
+        #expect(told(6 * 86_400) == "certificate 'a.example' ends in 6 days")
+        #expect(told(7200) == "certificate 'a.example' ends in 2 hours")
+        #expect(told(0) == "certificate 'a.example' is over")
+        #expect(told(0, isKnown: false) == nil)
+        var short = facts
+        short.beginsSeconds = short.endsSeconds - 86_400
+        let now = CertificateTime(seconds: short.endsSeconds - 10_000, isKnown: true)
+        #expect(short.ending(now) == nil)
+        #expect(short.ending(CertificateTime(seconds: now.seconds + 3000, isKnown: true)) != nil)
+        let live = try LiveClientTLS(ClientTLS(certificate: Self.certificate, key: Self.key))
+        #expect(live.ending(CertificateTime(seconds: facts.endsSeconds, isKnown: true)) == told(0))
+    }
+
     @Test("files that change are taken, those that cannot be used are not, and are told when they stay so")
     func renewal() throws {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("cairn-\(UUID().uuidString)")

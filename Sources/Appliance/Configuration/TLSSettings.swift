@@ -30,7 +30,9 @@ extension LiveClientTLS {
     }
 
     /// For people, with the settings' prefix: `uplink`, `store`.
-    func told(as prefix: String) -> String? { problem.map { Self.asBefore(prefix, $0) } }
+    func told(as prefix: String, _ now: CertificateTime) -> String? {
+        problem.map { Self.asBefore(prefix, $0) } ?? ending(now).map { "\(prefix).tls-certificate: \($0)" }
+    }
 
     private static func asBefore(_ prefix: String, _ reason: String) -> String {
         "\(prefix).tls-ca, -certificate and -key as they were before: \(reason)"

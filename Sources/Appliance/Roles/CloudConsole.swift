@@ -1,5 +1,6 @@
 import Cloud
 import Console
+import Edge
 import Ledger
 import Logging
 import ObjectStore
@@ -12,7 +13,10 @@ enum CloudConsole {
         let tls = try role.settings.tls.map { tls in
             try ConsoleTLS {
                 let (configuration, bytes) = try tls.read()
-                return ConsoleTLS.Material(configuration: configuration, bytes: bytes)
+                let chain = CertificateFacts.chain(configuration)
+                return ConsoleTLS.Material(
+                    configuration: configuration, bytes: bytes,
+                    ending: { CertificateFacts.ending(chain, SystemWallClock().certificateTime) })
             }
         }
         return ConsoleServer(host: http.host, port: http.port, content: content(role), tls: tls, logger: logger)

@@ -15,6 +15,7 @@ final class OpenedStore: ObjectStore {
     private let client: HTTPClient?
     /// Nil where no setting says anything.
     private let tls: LiveClientTLS?
+    private let clock: any Edge.WallClock
     let description: String
     private let canBeProbed: Bool
     /// Where permissions come from, for a store without keys.
@@ -28,6 +29,7 @@ final class OpenedStore: ObjectStore {
         clock: any Edge.WallClock = SystemWallClock()
     ) throws {
         canBeProbed = true
+        self.clock = clock
         grants = nil
         switch settings {
         case .directory(let path):
@@ -66,6 +68,7 @@ final class OpenedStore: ObjectStore {
     /// Without keys: what may be done comes from `grants`.
     init(_ s3: StoreSettings.S3, grants: GrantKeeper, progressTimeout: Duration, clock: any Edge.WallClock) throws {
         self.grants = grants
+        self.clock = clock
         var configuration = S3Configuration(
             endpoint: s3.endpoint, bucket: s3.bucket, region: s3.region, credentials: nil, pathStyle: s3.pathStyle)
         configuration.progressTimeout = progressTimeout
@@ -96,8 +99,8 @@ final class OpenedStore: ObjectStore {
             check: tls?.check(hosts: [host].compactMap { $0 }, now: { clock.certificateTime }))
     }
 
-    /// Why certificates are those from before; nil while all is well.
-    var problem: String? { tls?.told(as: "store") }
+    /// Why certificates are those from before, or that they end soon; nil while all is well.
+    var problem: String? { tls?.told(as: "store", clock.certificateTime) }
 
     /// Takes renewed certificates until the task is cancelled.
     func watchCertificates(logger: Logger) async { await tls?.watch("store", logger) }

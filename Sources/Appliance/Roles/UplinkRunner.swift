@@ -97,8 +97,8 @@ final class UplinkRunner: Sendable {
     var incarnation: String { state.withLock { $0.succession.installation.incarnation } }
     var status: [LaneUplinkStatus] { uplink.status }
     var trouble: String? { state.withLock { $0.succession.trouble } }
-    /// Why certificates are those from before; nil while all is well.
-    var certificateProblem: String? { tls?.told(as: "uplink") }
+    /// Why certificates are those from before, or that they end soon; nil while all is well.
+    var certificateProblem: String? { tls?.told(as: "uplink", gateway.clock.certificateTime) }
     private var uplink: Uplink<ContinuousClock> { state.withLock { $0.uplink } }
 
     /// Works until the task is cancelled.
