@@ -89,12 +89,13 @@ lanes:
             "bootstrap.servers": self.cloud.bootstrap, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False})
         consumer.subscribe([TOPIC])
-        seen, deadline = [], time.monotonic() + seconds
+        seen, missing, deadline = [], set(wanted), time.monotonic() + seconds
         try:
-            while not set(wanted) <= set(seen) and time.monotonic() < deadline:
+            while missing and time.monotonic() < deadline:
                 message = consumer.poll(1)
                 if message is not None and message.error() is None:
                     seen.append(message.key())
+                    missing.discard(message.key())
         finally:
             consumer.close()
         return seen
