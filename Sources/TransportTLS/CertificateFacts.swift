@@ -27,7 +27,12 @@ public struct CertificateFacts: Sendable, Equatable {
         let left = endsSeconds - now.seconds
         guard left > 0 else { return "certificate '\(name)' is over" }
         guard left < min(7 * 86_400, (endsSeconds - beginsSeconds) / 10) else { return nil }
-        return "certificate '\(name)' ends in \(left >= 2 * 86_400 ? "\(left / 86_400) days" : "\(left / 3600) hours")"
+        return "certificate '\(name)' ends in \(Self.span(left))"
+    }
+
+    /// Days, or hours where it is less than two days.
+    public static func span(_ seconds: Int64) -> String {
+        seconds >= 2 * 86_400 ? "\(seconds / 86_400) days" : "\(seconds / 3600) hours"
     }
 
     /// The first of a chain of which there is something to be said.

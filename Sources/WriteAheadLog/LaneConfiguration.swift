@@ -118,8 +118,8 @@ extension LaneConfiguration {
         partitionsMax * Checkpoint.partitionBytesMax + (producersMax + producersMax / 16 + 1)
             * Checkpoint.producerBytesMax
             + UploadLedger.openPlansMax * Checkpoint.openPlanBytes + 3 * Block.sizeBytes
-            + 8 + UploadLedger.authorsMax * Checkpoint.authorBytes + UploadLedger.clockPlansMax
-            * Checkpoint.planClockBytes
+            + 4 + UploadLedger.clockPlansMax * Checkpoint.planClockBytes
+            + 4 + UploadLedger.authorsMax * Checkpoint.authorBytes
             + GapLedger.encodedBytesMax(limitBytes: gapBytesMax)
     }
 

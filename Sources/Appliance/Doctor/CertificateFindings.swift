@@ -162,9 +162,7 @@ enum CertificateFindings {
     // MARK: Words
 
     private static func left(_ ends: Int64, _ now: Int64) -> String {
-        let seconds = ends - now
-        let span = seconds >= 2 * daySeconds ? "\(seconds / daySeconds) days" : "\(seconds / 3600) hours"
-        return "until \(day(ends)), \(span) more"
+        "until \(day(ends)), \(CertificateFacts.span(ends - now)) more"
     }
 
     private static func day(_ seconds: Int64) -> String {

@@ -43,7 +43,9 @@ extension LaneCore {
         try? disk.remove(name)
         do throws(DiskError) {
             let file = try disk.create(name, sizeBytes: sizeBytes)
-            try copy(newest.file, sizeBytes, to: file)
+            try copy(0..<sizeBytes, of: newest, to: file)
+            try disk.sync(file)
+            disk.endWriting(file)
             try disk.rename(name, to: SegmentName.head(newest.sequence))
             try disk.syncDirectory()
         } catch {
@@ -66,21 +68,6 @@ extension LaneCore {
         return sizeBytes <= segment.sizeBytes && checkpoint(at: segment) != nil ? sizeBytes : nil
     }
 
-    private func copy(_ file: D.File, _ sizeBytes: Int, to copy: D.File) throws(DiskError) {
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(1 << 20, sizeBytes), alignment: Block.sizeBytes)
-        defer { memory.deallocate() }
-        for start in stride(from: 0, to: sizeBytes, by: memory.count) {
-            let piece = UnsafeMutableRawBufferPointer(rebasing: memory[..<min(memory.count, sizeBytes - start)])
-            guard try disk.read(file, into: piece, at: start) == piece.count else {
-                throw DiskError(.read, "segment head", errno: EIO)
-            }
-            try disk.write(copy, UnsafeRawBufferPointer(piece), at: start)
-        }
-        try disk.sync(copy)
-        disk.endWriting(copy)
-    }
-
     /// The checkpoint of a segment, or of the copy of its head; nil when neither can be read.
     func readCheckpoint(_ segment: LiveSegment<D.File>) -> LaneState? {
         checkpoint(at: segment) ?? segment.ofHeadCopy.flatMap { checkpoint(at: $0) }
@@ -88,10 +75,11 @@ extension LaneCore {
 
     /// The checkpoint at the head of a segment, nil when it cannot be read.
     func checkpoint(at segment: LiveSegment<D.File>) -> LaneState? {
-        guard let frame = segment.headFrame(disk), frame.header.kind == .checkpoint else { return nil }
-        return Checkpoint.decode(
-            frame.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax,
-            gapBytesMax: configuration.gapBytesMax)
+        segment.checkpointFrame(disk).flatMap {
+            Checkpoint.decode(
+                $0.payload, producersMax: configuration.producersMax, partitionsMax: configuration.partitionsMax,
+                gapBytesMax: configuration.gapBytesMax)
+        }
     }
 
     /// Copies of heads, found at the start. Those of segments that are gone go too.
@@ -142,5 +130,10 @@ extension LiveSegment {
         var scan = SegmentScan(window: window, segment: self, endBytes: sizeBytes, expectedLSN: firstLSN)
         guard let item = try? scan.next(), case .frame(let frame) = item else { return nil }
         return frame
+    }
+
+    /// The same if it is a checkpoint.
+    func checkpointFrame<D: Disk>(_ disk: D) -> SegmentScan<D>.Frame? where D.File == File {
+        headFrame(disk).flatMap { $0.header.kind == .checkpoint ? $0 : nil }
     }
 }

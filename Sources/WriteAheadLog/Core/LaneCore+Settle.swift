@@ -66,7 +66,12 @@ extension LaneCore {
 
     private func rewrite(_ segment: LiveSegment<D.File>, _ range: Range<Int>) throws(DiskError) {
         // A file that somebody has cut may end inside a block, which cannot be written.
-        let range = range.clamped(to: 0..<segment.sizeBytes / Block.sizeBytes * Block.sizeBytes)
+        try copy(
+            range.clamped(to: 0..<segment.sizeBytes / Block.sizeBytes * Block.sizeBytes), of: segment, to: segment.file)
+    }
+
+    /// Writes bytes of a segment to the same place of `file`; both ends of `range` are ends of blocks.
+    func copy(_ range: Range<Int>, of segment: LiveSegment<D.File>, to file: D.File) throws(DiskError) {
         guard !range.isEmpty else { return }
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(1 << 20, range.count), alignment: Block.sizeBytes)
@@ -76,7 +81,7 @@ extension LaneCore {
             guard try disk.read(segment.file, into: piece, at: start) == piece.count else {
                 throw DiskError(.read, SegmentName.live(segment.sequence), errno: EIO)
             }
-            try disk.write(segment.file, UnsafeRawBufferPointer(piece), at: start)
+            try disk.write(file, UnsafeRawBufferPointer(piece), at: start)
         }
     }
 

@@ -59,7 +59,8 @@ struct LossSurvey<D: Disk> {
         let start =
             before.last { place in
                 let segment = view.segments[place]
-                return segment.headCopy != nil || Self.beginsWithCheckpoint(segment, before: first, window)
+                return segment.headCopy != nil
+                    || (segment.firstLSN < first && segment.checkpointFrame(disk) != nil)
             } ?? before.first ?? 0
         var next = start < view.segments.count ? view.segments[start].firstLSN : first
         for place in start..<view.segments.count where view.segments[place].isReadable {
@@ -108,15 +109,6 @@ struct LossSurvey<D: Disk> {
 
     private mutating func skip(from first: UInt64, to end: UInt64) {
         if first < end { holes.append(LSNGap(firstLSN: first, lastLSN: end - 1)) }
-    }
-
-    private static func beginsWithCheckpoint(
-        _ segment: LiveSegment<D.File>, before lsn: UInt64, _ window: ScanWindow<D>
-    ) -> Bool {
-        var scan = SegmentScan(
-            window: window, segment: segment, endBytes: segment.endBytes, expectedLSN: segment.firstLSN, limitLSN: lsn)
-        guard let item = try? scan.next(), case .frame(let frame) = item else { return false }
-        return frame.header.kind == .checkpoint
     }
 
     /// Whether it was a checkpoint, after which all is known.

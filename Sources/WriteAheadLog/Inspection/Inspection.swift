@@ -132,11 +132,7 @@ public enum Inspection {
                 sequence: $0.sequence, firstLSN: $0.firstLSN, sizeBytes: $0.sizeBytes, isReadable: $0.isReadable,
                 keyID: $0.keys?.first.record.keyID)
         }
-        let newest = walk.segments.newestCheckpoint(walk.disk)
-        var state = newest?.state ?? LaneState(producersMax: .max / 32, partitionsMax: .max)
-        try walk.walk(from: newest?.place ?? 0) { _, item in
-            if case .frame(let frame) = item { state.apply(frame) }
-        }
+        let state = walk.segments.newestState(walk.disk)
         report.lastLSN = state.nextLSN - 1
         report.uploads = state.uploads.state
         report.partitions = state.partitions.rows.map(LocalPartition.init)

@@ -48,22 +48,22 @@ struct LaneWalk {
         segments.takeHeadCopies(entries, disk)
     }
 
-    /// Reads the newest segment to learn what has been given up: then ``walk(from:wantsPayload:knownDurable:_:)`` takes nothing for data that
+    /// Reads the newest segment to learn what has been given up: then ``walk(wantsPayload:knownDurable:_:)`` takes nothing for data that
     /// the log has declared dead. Returns the gaps that have records.
     mutating func cutGivenUp() -> GapLedger {
-        let gaps = segments.recordedGaps(disk)
+        let gaps = segments.newestState(disk).gaps
         segments.cutBeforeDropped(gaps)
         return gaps
     }
 
-    /// Hands every item of the readable segments from `first` on to `body`, with the segment's place.
+    /// Hands every item of the readable segments to `body`, with the segment's place.
     ///
     /// - Parameter knownDurable: groups that begin up to here had been written to their end, so a bad frame in them is damage.
     func walk(
-        from first: Int = 0, wantsPayload: Bool = false, knownDurable: UInt64 = 0,
+        wantsPayload: Bool = false, knownDurable: UInt64 = 0,
         _ body: (Int, SegmentScan<LocalDisk>.Item) throws(WALError) -> Void
     ) throws(WALError) {
-        let readable = segments.indices.filter { $0 >= first && segments[$0].isReadable }
+        let readable = segments.indices.filter { segments[$0].isReadable }
         var expected = readable.first.map { segments[$0].firstLSN }
         for (step, place) in readable.enumerated() {
             let segment = segments[place]

@@ -46,7 +46,7 @@ struct SalvageSource {
         dropCopies()
         var live = segments.map(\.live)
         live.takeHeadCopies(entries, disk)
-        live.cutBeforeDropped(live.recordedGaps(disk))
+        live.cutBeforeDropped(live.newestState(disk).gaps)
         for (place, segment) in live.enumerated() { segments[place].live = segment }
         for place in segments.indices where !segments[place].live.hasHeader { try guess(place) }
     }
@@ -97,7 +97,7 @@ struct SalvageSource {
 
     /// The checkpoint in the copy of a segment's head.
     func checkpointCopy(_ place: Int) -> SegmentScan<LocalDisk>.Frame? {
-        segments[place].live.ofHeadCopy?.headFrame(disk).flatMap { $0.header.kind == .checkpoint ? $0 : nil }
+        segments[place].live.ofHeadCopy?.checkpointFrame(disk)
     }
 
     /// Frames of one segment from `firstLSN` up to `limitLSN`, in order, and what is lost between them.
